@@ -1,0 +1,324 @@
+//! Files that must survive a power cut, and the barriers they need.
+//!
+//! The rules come from replayed power cuts: btrfs keeps what was renamed after `fsync` of file and folder; FAT does not,
+//! and needs [`exchange`] of two complete files with [`fat_barrier`] before and after.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
+
+use crate::error::{Cannot, Result, SysError};
+
+/// Reads a whole file of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be opened or read, or is larger.
+pub fn read(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+    read_at(CWD, path, limit)
+}
+
+/// Reads a whole file of at most `limit` bytes, `path` being relative to the folder `dir`.
+///
+/// # Errors
+/// It cannot be opened or read, or is larger.
+pub fn read_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let fd = rustix::fs::openat(dir, path, flags, Mode::empty()).cannot("open", path)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells "exactly full" from "too large".
+    File::from(fd)
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .cannot("read", path)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len <= limit) {
+        Ok(bytes)
+    } else {
+        let why = format!("it has more than {limit} bytes");
+        Err(SysError::invalid("read", path, why))
+    }
+}
+
+/// As [`read`], as UTF-8 text.
+///
+/// # Errors
+/// As [`read`], or the bytes are no text.
+pub fn read_text(path: impl AsRef<Path>, limit: u64) -> Result<String> {
+    read_text_at(CWD, path, limit)
+}
+
+/// As [`read_at`], as UTF-8 text.
+///
+/// # Errors
+/// As [`read_at`], or the bytes are no text.
+pub fn read_text_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<String> {
+    let bytes = read_at(dir, path.as_ref(), limit)?;
+    String::from_utf8(bytes).map_err(|e| SysError::invalid("read", path, e.to_string()))
+}
+
+/// Opens a folder to work relative to it.
+///
+/// # Errors
+/// It is absent or no folder.
+pub fn open_dir(path: impl AsRef<Path>) -> Result<OwnedFd> {
+    open_dir_at(CWD, path)
+}
+
+/// Opens a folder relative to another one.
+///
+/// # Errors
+/// It is absent or no folder.
+pub fn open_dir_at(dir: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, path.as_ref(), flags, Mode::empty()).cannot("open", path)
+}
+
+/// Replaces `path` so that after a power cut it is whole, old or new, on btrfs and similar file systems (not FAT).
+///
+/// Writes a temporary name beside it, syncs, renames, syncs the folder. `mode` is the new file's mode.
+///
+/// # Errors
+/// Any of the steps; the temporary file is removed then.
+pub fn write_atomic(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    let temporary = beside(path)?;
+    let written = write_new(&temporary, bytes, mode)
+        .and_then(|()| std::fs::rename(&temporary, path).cannot("replace", path));
+    if written.is_err() {
+        // Best effort: the failure itself is what the caller must hear about.
+        drop(std::fs::remove_file(&temporary));
+    }
+    written?;
+    sync_dir(parent(path))
+}
+
+/// A hidden name in the same folder that nobody else uses: the process id is part of it.
+fn beside(path: &Path) -> Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| SysError::invalid("replace", path, "it has no file name"))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)
+        .cannot("create", path)?;
+    // The process' umask must not decide the mode of a file that other programs read.
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).cannot("set the mode of", path)?;
+    file.write_all(bytes).cannot("write", path)?;
+    file.sync_all().cannot("sync", path)
+}
+
+/// Overwrites a part of an existing file in place and waits until it is on the disk; the file is never truncated.
+///
+/// # Errors
+/// The file is absent, cannot be written, or the disk reports an error.
+pub fn write_slot(path: impl AsRef<Path>, offset: u64, bytes: &[u8]) -> Result<()> {
+    write_slot_at(CWD, path, offset, bytes)
+}
+
+/// As [`write_slot`], `path` being relative to the folder `dir`.
+///
+/// # Errors
+/// As [`write_slot`].
+pub fn write_slot_at(
+    dir: impl AsFd,
+    path: impl AsRef<Path>,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<()> {
+    let path = path.as_ref();
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file: File = rustix::fs::openat(dir, path, flags, Mode::empty())
+        .cannot("open", path)?
+        .into();
+    file.write_all_at(bytes, offset).cannot("write", path)?;
+    file.sync_data().cannot("sync", path)
+}
+
+/// Exchanges two existing files in one step (`RENAME_EXCHANGE`; vfat has it since Linux 6.0).
+///
+/// # Errors
+/// One is absent, or the file system cannot exchange (`EINVAL`).
+pub fn exchange(one: impl AsRef<Path>, other: impl AsRef<Path>) -> Result<()> {
+    let (one, other) = (one.as_ref(), other.as_ref());
+    rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).cannot(
+        "exchange",
+        format!("{} and {}", one.display(), other.display()),
+    )
+}
+
+/// Renames, and fails if `to` exists already.
+///
+/// # Errors
+/// `EEXIST` if `to` is there; what rename(2) reports.
+pub fn rename_new(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+        .cannot("rename", format!("{} to {}", from.display(), to.display()))
+}
+
+/// Makes everything written so far below the file system of folder `dir` survive a power cut, FAT included.
+///
+/// On FAT neither half is enough: `syncfs` writes without flushing the disk's cache, and `fsync` flushes but skips a
+/// directory entry whose inode background writeback has already cleaned.
+///
+/// # Errors
+/// The disk reports an error.
+pub fn fat_barrier(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    let fd = open_dir(dir)?;
+    rustix::fs::syncfs(&fd).cannot("sync the file system of", dir)?;
+    rustix::fs::fsync(&fd).cannot("sync", dir)
+}
+
+/// Makes the names in a folder survive a power cut.
+///
+/// # Errors
+/// It is no folder, or the disk reports an error.
+pub fn sync_dir(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    rustix::fs::fsync(open_dir(dir)?).cannot("sync", dir)
+}
+
+/// Creates a folder with exactly this mode, whatever the umask says; an existing one is left as it is.
+///
+/// # Errors
+/// The parent is absent or not writable, or something else has that name.
+pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
+        Ok(()) => {
+            rustix::fs::chmod(path, Mode::from_raw_mode(mode)).cannot("set the mode of", path)
+        }
+        Err(rustix::io::Errno::EXIST) if path.is_dir() => Ok(()),
+        Err(error) => Err(SysError::new("create", path, error)),
+    }
+}
+
+/// True if `path` below `dir` exists; a link counts as what it points at.
+#[must_use]
+pub fn exists_at(dir: impl AsFd, path: impl AsRef<Path>) -> bool {
+    rustix::fs::statat(dir, path.as_ref(), AtFlags::empty()).is_ok()
+}
+
+/// An exclusive lock on a file, given back when dropped or when the process dies.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes the lock if it is free; `None` when somebody else holds it.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub fn try_take(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        Self::lock(path.as_ref(), FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub fn take(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::lock(path, FlockOperation::LockExclusive)?
+            .ok_or_else(|| SysError::invalid("lock", path, "somebody else holds it"))
+    }
+
+    fn lock(path: &Path, how: FlockOperation) -> Result<Option<Self>> {
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .cannot("open", path)?;
+        loop {
+            match rustix::fs::flock(&file, how) {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(SysError::new("lock", path, error)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testdir::TestDir;
+
+    #[test]
+    fn a_file_of_exactly_the_limit_is_read_and_one_byte_more_is_refused() {
+        let dir = TestDir::new("limit");
+        std::fs::write(dir.join("f"), [7; 100]).unwrap();
+        assert_eq!(read(dir.join("f"), 100).unwrap().len(), 100);
+        let error = read(dir.join("f"), 99).unwrap_err();
+        assert_eq!(error.source.to_string(), "it has more than 99 bytes");
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_the_file_and_leaves_nothing_beside_it() {
+        let dir = TestDir::new("atomic");
+        for text in ["old", "new"] {
+            write_atomic(dir.join("f"), text.as_bytes(), 0o640).unwrap();
+        }
+        assert_eq!(std::fs::read(dir.join("f")).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_slot_is_written_in_place_and_the_rest_stays() {
+        let dir = TestDir::new("slot");
+        std::fs::write(dir.join("f"), b"aaaabbbbcc").unwrap();
+        write_slot(dir.join("f"), 4, b"XXXX").unwrap();
+        assert_eq!(std::fs::read(dir.join("f")).unwrap(), b"aaaaXXXXcc");
+        assert!(
+            write_slot(dir.join("absent"), 0, b"x")
+                .unwrap_err()
+                .is_absent()
+        );
+    }
+
+    #[test]
+    fn exchanged_files_keep_both_contents() {
+        let dir = TestDir::new("exchange");
+        std::fs::write(dir.join("a"), b"1").unwrap();
+        std::fs::write(dir.join("b"), b"2").unwrap();
+        exchange(dir.join("a"), dir.join("b")).unwrap();
+        fat_barrier(dir.path()).unwrap();
+        assert_eq!(std::fs::read(dir.join("a")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn a_lock_is_given_once_and_again_after_it_was_dropped() {
+        let dir = TestDir::new("lock");
+        let first = FileLock::try_take(dir.join("l")).unwrap();
+        assert!(first.is_some() && FileLock::try_take(dir.join("l")).unwrap().is_none());
+        drop(first);
+        assert!(FileLock::try_take(dir.join("l")).unwrap().is_some());
+    }
+}

@@ -1,0 +1,34 @@
+//! The kernel seam: the only crate with `unsafe`. Safe, typed faces over system calls; no policy.
+//!
+//! | open | for |
+//! |---|---|
+//! | `error` | `SysError`, and how a chain of causes becomes one line |
+//! | `fs` | reading with a limit, writes that survive a power cut, barriers, locks |
+//! | `copy` | copying one file, link or node with everything that belongs to it |
+//! | `run` | starting a helper program and waiting for it |
+//! | `btrfs` | subvolumes, snapshots, their properties |
+//! | `mount` | mounts by descriptor, attributes, classic mounts |
+//! | `mountinfo` | what is mounted where |
+//! | `switchroot` | leaving the initramfs, changing the root |
+//! | `block` | superblocks, partition tables, what the kernel lists in `/sys/class/block` |
+//! | `uevent` | the kernel's messages about devices |
+//! | `module` | inserting kernel modules |
+//! | `loopdev` | an image file as a block device |
+//! | `console` | saying something on every console without ever waiting for it |
+//! | `efivar` | EFI variables |
+//! | `power` | reboot, power-off, halt |
+//! | `socket` | Unix sockets: listening, credentials, passing descriptors |
+#![allow(
+    unsafe_code,
+    reason = "this crate exists to hold the unsafe calls, each with its reason"
+)]
+
+pub mod btrfs;
+pub mod error;
+pub mod fs;
+mod ioctl;
+
+#[cfg(test)]
+mod testdir;
+
+pub use error::{Cannot, SysError, chain};
