@@ -1,0 +1,217 @@
+//! One unit file to one unit of the plan: defaults filled in, values in the kernel's words.
+
+use crate::UnitName;
+use crate::plan::{
+    Condition, Container, Exec, Gate, Policy, Ready, Restart, Socket, Test, Unit, Work,
+};
+use crate::units::{self, Exit, Kind, ReadyMode, RestartPolicy, UnitFile};
+
+/// Start timeout of a service when its file does not say: 90 s.
+const START_TIMEOUT: u64 = 90_000;
+/// File mode mask when the file does not say.
+const UMASK: u32 = 0o022;
+/// Permissions of a socket when the file does not say.
+const SOCKET_MODE: u32 = 0o666;
+/// Period of `cpu.max` in microseconds: the kernel's default.
+const CPU_PERIOD: u64 = 100_000;
+
+/// The unit without its dependencies.
+pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
+    let oneshot = file.kind == Kind::Oneshot;
+    let ready = match (file.ready.mode, oneshot) {
+        (_, true) | (Some(ReadyMode::Exit), _) => Ready::Exit,
+        (Some(ReadyMode::Notify), _) => Ready::Notify,
+        (Some(ReadyMode::Fd), _) => Ready::Fd(file.ready.fd.as_ref().map_or(3, |fd| *fd.get_ref())),
+        (Some(ReadyMode::Exec) | None, _) => Ready::Exec,
+    };
+    let patience = if oneshot { u64::MAX } else { START_TIMEOUT };
+    Unit {
+        name: name.as_str().into(),
+        description: file.description.as_str().into(),
+        work: work(file),
+        needs: Vec::new(),
+        wants: Vec::new(),
+        after: Vec::new(),
+        conditions: conditions(&file.condition),
+        ready,
+        start_timeout: file.ready.timeout.map_or(patience, |t| t.0),
+        restart: restart(&file.restart, oneshot),
+        stop_signal: file.stop.signal.0,
+        stop_timeout: file.stop.timeout.0,
+        kill: file.stop.kill,
+        gate: file.gate.required.then_some(Gate {
+            within: file.gate.within.0,
+            stable: file.gate.stable.0,
+        }),
+        sockets: file.socket.iter().map(|s| socket(name, s)).collect(),
+    }
+}
+
+fn work(file: &UnitFile) -> Work {
+    let mut around = Exec {
+        umask: UMASK,
+        cgroup: limits(&file.cgroup),
+        dirs: directories(&file.dirs),
+        stdout: file.log.stdout,
+        stderr: file.log.stderr.unwrap_or(file.log.stdout),
+        console: file.log.console,
+        tty: file.tty.as_ref().map(|tty| tty.path.as_str().into()),
+        ..Exec::default()
+    };
+    match (&file.kind, &file.exec, &file.container) {
+        (Kind::Container, _, Some(container)) => {
+            let container = container.get_ref();
+            Work::Container(Box::new(Container {
+                bundle: container.bundle.as_str().into(),
+                runtime: container.runtime.as_str().into(),
+                exec: around,
+            }))
+        }
+        (kind @ (Kind::Service | Kind::Oneshot), Some(exec), _) => {
+            commands(exec.get_ref(), &mut around);
+            let exec = Box::new(around);
+            if *kind == Kind::Oneshot {
+                Work::Oneshot(exec)
+            } else {
+                Work::Service(exec)
+            }
+        }
+        // The reader refuses services without [exec] and containers without [container].
+        (Kind::Group | Kind::Service | Kind::Oneshot | Kind::Container, _, _) => Work::Group,
+    }
+}
+
+fn commands(from: &units::Exec, exec: &mut Exec) {
+    exec.start_pre.clone_from(&from.start_pre.0);
+    exec.start.clone_from(&from.start.0);
+    exec.stop_post.clone_from(&from.stop_post.0);
+    exec.user = from.user.as_deref().map(Into::into);
+    exec.group = from.group.as_deref().map(Into::into);
+    exec.workdir = from.workdir.as_deref().map(Into::into);
+    let mask = from
+        .umask
+        .as_ref()
+        .and_then(|mask| units::octal(mask.get_ref()));
+    exec.umask = mask.unwrap_or(UMASK);
+    exec.env = from
+        .env
+        .iter()
+        .map(|(key, value)| format!("{key}={value}").into())
+        .collect();
+    exec.idle = from.idle;
+    exec.oom_score_adj = from.oom_score_adj.unwrap_or_default().clamp(-1000, 1000);
+}
+
+fn conditions(from: &units::Condition) -> Vec<Condition> {
+    let read = |text: &str, make: fn(Box<str>) -> Test| {
+        let (negated, value) = match text.strip_prefix('!') {
+            Some(value) => (true, value),
+            None => (false, text),
+        };
+        Condition {
+            test: make(value.into()),
+            negated,
+        }
+    };
+    let paths = from
+        .path_exists
+        .0
+        .iter()
+        .map(|text| read(text, Test::PathExists));
+    let words = from.cmdline.0.iter().map(|text| read(text, Test::Cmdline));
+    paths.chain(words).collect()
+}
+
+fn restart(from: &units::Restart, oneshot: bool) -> Restart {
+    let policy = match (from.policy, oneshot) {
+        (Some(RestartPolicy::No), _) | (None, true) => Policy::Never,
+        (Some(RestartPolicy::Always), _) => Policy::Always,
+        (Some(RestartPolicy::OnFailure), _) | (None, false) => Policy::OnFailure,
+    };
+    let mut success_codes = Vec::new();
+    let mut success_signals = Vec::new();
+    for exit in &from.success_exit {
+        match exit {
+            Exit::Code(code) => success_codes.push(*code),
+            Exit::Signal(signal) => success_signals.push(signal.0),
+        }
+    }
+    Restart {
+        policy,
+        delay: from.delay.0,
+        backoff_percent: percent(*from.backoff.get_ref()),
+        max_delay: from.max_delay.0,
+        reset_after: from.reset_after.0,
+        limit: from.limit.count,
+        window: from.limit.window.0,
+        success_codes,
+        success_signals,
+    }
+}
+
+/// The reader allows factors from 1 to 100, so this is 100 to 10000.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped before the cast"
+)]
+fn percent(factor: f64) -> u32 {
+    (factor.clamp(1.0, 100.0) * 100.0) as u32
+}
+
+fn limits(from: &units::Cgroup) -> Vec<(Box<str>, Box<str>)> {
+    let cpu_max = from.cpu_max.map(|percent| {
+        let quota = u64::from(percent.0).saturating_mul(CPU_PERIOD / 100);
+        format!("{quota} {CPU_PERIOD}")
+    });
+    [
+        (
+            "cpu.weight",
+            from.cpu_weight.map(|v| v.clamp(1, 10_000).to_string()),
+        ),
+        ("cpu.max", cpu_max),
+        ("memory.high", from.memory_high.map(|v| v.0.to_string())),
+        ("memory.max", from.memory_max.map(|v| v.0.to_string())),
+        ("pids.max", from.pids_max.map(|v| v.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(file, value)| value.map(|value| (file.into(), value.into())))
+    .collect()
+}
+
+fn directories(from: &units::Dirs) -> Vec<Box<str>> {
+    let below = [
+        ("/run", &from.run),
+        ("/var/lib", &from.state),
+        ("/var/cache", &from.cache),
+        ("/var/log", &from.logs),
+    ];
+    let mut paths = Vec::new();
+    for (base, names) in below {
+        // A name that leads out of its base is left out rather than followed.
+        let inside =
+            |n: &&String| !n.is_empty() && !n.starts_with('/') && !n.split('/').any(|p| p == "..");
+        paths.extend(
+            names
+                .0
+                .iter()
+                .filter(inside)
+                .map(|name| format!("{base}/{name}").into()),
+        );
+    }
+    paths
+}
+
+fn socket(unit: &UnitName, from: &units::Socket) -> Socket {
+    let listen = from.listen.get_ref();
+    let mode = from
+        .mode
+        .as_ref()
+        .and_then(|mode| units::octal(mode.get_ref()));
+    Socket {
+        path: listen.strip_prefix("stream:").unwrap_or(listen).into(),
+        name: from.name.as_deref().unwrap_or(unit.as_str()).into(),
+        mode: mode.unwrap_or(SOCKET_MODE),
+        group: from.group.as_deref().map(Into::into),
+    }
+}

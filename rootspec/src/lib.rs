@@ -1,0 +1,34 @@
+//! Plain data that the boot stage, `rinit` and `rootctl` must agree on. No I/O, no `unsafe`.
+//!
+//! | open | for |
+//! |---|---|
+//! | `id` | snapshot ids and names, unit names: checked once, trusted afterwards |
+//! | `target` | how people name a snapshot (`7`, `web`, `@booted`, `web~2`) and what that resolves to |
+//! | `paths` | every path, directory and file name we own |
+//! | `cmdline` | the kernel command line: parsed by the boot stage, rendered into menus |
+//! | `state` | the state record: two slots of 4 KiB that say what boots |
+//! | `trial` | the counted try of a new snapshot as a pure state machine |
+//! | `meta` | `meta.toml`, written once per snapshot |
+//! | `report` | the boot report: what the boot stage chose, and why |
+//! | `units` | the schema of one file in `/etc/rinit`, its values and its error messages |
+//! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
+//! | `plan` | the boot plan that `rinit` runs, and its binary form |
+//! | `protocol` | the messages of both control sockets |
+//! | `spot` | errors that point at a place in a text |
+#![forbid(unsafe_code)]
+
+pub mod cmdline;
+pub mod compile;
+pub mod id;
+pub mod meta;
+pub mod paths;
+pub mod plan;
+pub mod protocol;
+pub mod report;
+pub mod spot;
+pub mod state;
+pub mod target;
+pub mod trial;
+pub mod units;
+
+pub use id::{SnapshotId, SnapshotName, UnitName};

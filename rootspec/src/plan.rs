@@ -1,0 +1,302 @@
+//! The boot plan: what `rinit` runs, with every name resolved to a number, and its binary form.
+//!
+//! A plan is made from unit files by `compile`, in a child of `rinit` or ahead of time, so that PID 1 reads no text.
+//! Binary form: [`MAGIC`], the version as a little-endian `u16`, then the plan in `postcard`'s encoding.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::units::{Kill, Output};
+
+/// First bytes of a plan.
+pub const MAGIC: [u8; 6] = *b"rplan\n";
+/// Version of the encoding; any change of the types below raises it.
+pub const VERSION: u16 = 1;
+
+/// Number of a unit in [`Plan::units`].
+pub type UnitIndex = u32;
+
+/// All units, in order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The units.
+    pub units: Vec<Unit>,
+    /// What could not be used, for people: place, caret and reason.
+    pub problems: Vec<String>,
+}
+
+/// One unit. Times are milliseconds; `u64::MAX` is no limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name.
+    pub name: Box<str>,
+    /// One line for people.
+    pub description: Box<str>,
+    /// What it runs.
+    pub work: Work,
+    /// Must be ready first, and stay.
+    pub needs: Vec<UnitIndex>,
+    /// Are started with it; it waits until they are ready or failed.
+    pub wants: Vec<UnitIndex>,
+    /// Come first if they are starting too; holds both `after` and the other side's `before`.
+    pub after: Vec<UnitIndex>,
+    /// Must hold, else the start is skipped.
+    pub conditions: Vec<Condition>,
+    /// When it is ready.
+    pub ready: Ready,
+    /// How long a start may take.
+    pub start_timeout: u64,
+    /// When it is started again.
+    pub restart: Restart,
+    /// The signal that asks it to end.
+    pub stop_signal: i32,
+    /// How long it may take to end.
+    pub stop_timeout: u64,
+    /// Who is signalled and killed.
+    pub kill: Kill,
+    /// Its part in the verdict; absent: none.
+    pub gate: Option<Gate>,
+    /// Sockets that start it.
+    pub sockets: Vec<Socket>,
+}
+
+/// What a unit runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    /// Nothing: it is a name for others.
+    Group,
+    /// A process that stays.
+    Service(Box<Exec>),
+    /// Commands that end.
+    Oneshot(Box<Exec>),
+    /// An OCI container.
+    Container(Box<Container>),
+}
+
+/// Commands and their surroundings.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    /// Commands that must succeed first.
+    pub start_pre: Vec<Vec<String>>,
+    /// The commands; a service has exactly one.
+    pub start: Vec<Vec<String>>,
+    /// Commands run after it ended.
+    pub stop_post: Vec<Vec<String>>,
+    /// User by name or number; resolved in the child.
+    pub user: Option<Box<str>>,
+    /// Group by name or number.
+    pub group: Option<Box<str>>,
+    /// Working directory.
+    pub workdir: Option<Box<str>>,
+    /// File mode mask.
+    pub umask: u32,
+    /// `NAME=value`, sorted.
+    pub env: Vec<Box<str>>,
+    /// Waits until no other unit is starting.
+    pub idle: bool,
+    /// Added to its score when memory runs out.
+    pub oom_score_adj: i16,
+    /// Limits, as `(file of its cgroup, text to write)`.
+    pub cgroup: Vec<(Box<str>, Box<str>)>,
+    /// Absolute paths of directories to make, owned by its user.
+    pub dirs: Vec<Box<str>>,
+    /// Standard output.
+    pub stdout: Output,
+    /// Standard error.
+    pub stderr: Output,
+    /// Copies its output to the console.
+    pub console: bool,
+    /// Its terminal.
+    pub tty: Option<Box<str>>,
+}
+
+/// An OCI container: created, adopted and started by the runtime's own commands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// Directory with `config.json`.
+    pub bundle: Box<str>,
+    /// Name or path of the runtime.
+    pub runtime: Box<str>,
+    /// Surroundings of the runtime's commands; its commands are empty.
+    pub exec: Exec,
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// What is looked at.
+    pub test: Test,
+    /// It must not hold.
+    pub negated: bool,
+}
+
+/// What a condition looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Test {
+    /// A path exists.
+    PathExists(Box<str>),
+    /// A word stands on the kernel command line.
+    Cmdline(Box<str>),
+}
+
+/// When a unit is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ready {
+    /// Its program was executed.
+    Exec,
+    /// It sent `READY=1`.
+    Notify,
+    /// It wrote a newline to this descriptor.
+    Fd(u32),
+    /// It ended well.
+    Exit,
+}
+
+/// When a unit is started again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Restart {
+    /// In which cases.
+    pub policy: Policy,
+    /// First wait.
+    pub delay: u64,
+    /// Growth of the wait per restart, in percent (200 doubles it).
+    pub backoff_percent: u32,
+    /// Longest wait.
+    pub max_delay: u64,
+    /// Up this long: counters begin anew.
+    pub reset_after: u64,
+    /// More restarts than this in the window and it has failed; 0 is no bound.
+    pub limit: u32,
+    /// The window.
+    pub window: u64,
+    /// Exit codes that are success beside 0.
+    pub success_codes: Vec<u8>,
+    /// Signals that are success.
+    pub success_signals: Vec<i32>,
+}
+
+/// When a unit that ended by itself is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// Never.
+    Never,
+    /// Always.
+    Always,
+    /// When it failed.
+    OnFailure,
+}
+
+/// Part of a unit in the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Ready within this time after `rinit` started.
+    pub within: u64,
+    /// Ready without a break for this long.
+    pub stable: u64,
+}
+
+/// A listening UNIX stream socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// Its path.
+    pub path: Box<str>,
+    /// Its name in `LISTEN_FDNAMES`.
+    pub name: Box<str>,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group by name or number.
+    pub group: Option<Box<str>>,
+}
+
+impl Unit {
+    /// The surroundings of its processes; `None` for a group.
+    #[must_use]
+    pub fn exec(&self) -> Option<&Exec> {
+        match &self.work {
+            Work::Group => None,
+            Work::Service(exec) | Work::Oneshot(exec) => Some(exec),
+            Work::Container(container) => Some(&container.exec),
+        }
+    }
+}
+
+/// Why bytes are no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlanError {
+    /// They do not begin like one.
+    NoPlan,
+    /// They have another version.
+    Version(u16),
+    /// They are damaged.
+    Damaged(String),
+    /// A unit refers to one that does not exist.
+    DanglingIndex,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPlan => f.write_str("this is no boot plan"),
+            Self::Version(found) => {
+                write!(f, "the boot plan has version {found}, expected {VERSION}")
+            }
+            Self::Damaged(why) => write!(f, "the boot plan is damaged: {why}"),
+            Self::DanglingIndex => {
+                f.write_str("the boot plan is damaged: it names a unit it does not hold")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
+impl Plan {
+    /// The binary form.
+    ///
+    /// # Errors
+    /// Only if the encoder fails, which memory shortage alone can cause.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, PlanError> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        let body = postcard::to_allocvec(self).map_err(|e| PlanError::Damaged(e.to_string()))?;
+        bytes.extend(body);
+        Ok(bytes)
+    }
+
+    /// Reads the binary form and checks that every index points at a unit.
+    ///
+    /// # Errors
+    /// The bytes are no plan, of another version, or damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, PlanError> {
+        let rest = bytes.strip_prefix(&MAGIC).ok_or(PlanError::NoPlan)?;
+        let (version, body) = rest.split_first_chunk::<2>().ok_or(PlanError::NoPlan)?;
+        let version = u16::from_le_bytes(*version);
+        if version != VERSION {
+            return Err(PlanError::Version(version));
+        }
+        let plan: Self =
+            postcard::from_bytes(body).map_err(|e| PlanError::Damaged(e.to_string()))?;
+        let count = plan.units.len();
+        let inside = |index: &UnitIndex| usize::try_from(*index).is_ok_and(|index| index < count);
+        let mut edges = plan
+            .units
+            .iter()
+            .flat_map(|u| u.needs.iter().chain(&u.wants).chain(&u.after));
+        if edges.all(inside) {
+            Ok(plan)
+        } else {
+            Err(PlanError::DanglingIndex)
+        }
+    }
+
+    /// The index of the unit called `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<UnitIndex> {
+        let at = self
+            .units
+            .binary_search_by(|unit| (*unit.name).cmp(name))
+            .ok()?;
+        UnitIndex::try_from(at).ok()
+    }
+}

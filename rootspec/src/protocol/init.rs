@@ -1,0 +1,132 @@
+//! `org.rootctl.Init`: services and power, spoken by `rinit` on `/run/rinit/control.sock`.
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the interface.
+pub const INTERFACE: &str = "org.rootctl.Init";
+/// Its description in Varlink's own language.
+pub const DESCRIPTION: &str = include_str!("../../varlink/org.rootctl.Init.varlink");
+
+/// Method names; each is followed by its parameters and its reply.
+pub mod method {
+    /// `()` to [`super::Overview`]
+    pub const OVERVIEW: &str = "org.rootctl.Init.Overview";
+    /// [`super::Units`] to [`super::UnitList`]; no names: all units
+    pub const STATUS: &str = "org.rootctl.Init.Status";
+    /// [`super::Change`] to [`super::UnitList`], sent when the change is done
+    pub const START: &str = "org.rootctl.Init.Start";
+    /// [`super::Change`] to [`super::UnitList`], sent when the change is done
+    pub const STOP: &str = "org.rootctl.Init.Stop";
+    /// [`super::Change`] to [`super::UnitList`], sent when the change is done
+    pub const RESTART: &str = "org.rootctl.Init.Restart";
+    /// [`super::Units`] to [`super::LogFiles`]
+    pub const LOGS: &str = "org.rootctl.Init.Logs";
+    /// [`super::Power`] to `()`; the reply comes before the machine goes down
+    pub const POWER: &str = "org.rootctl.Init.Power";
+}
+
+/// Error names; all carry [`Problem`].
+pub mod error {
+    /// No such unit.
+    pub const UNKNOWN_UNIT: &str = "org.rootctl.Init.UnknownUnit";
+    /// The caller may not do that.
+    pub const DENIED: &str = "org.rootctl.Init.Denied";
+    /// The change did not work out.
+    pub const FAILED: &str = "org.rootctl.Init.Failed";
+    /// Not now: the system is going down.
+    pub const BUSY: &str = "org.rootctl.Init.Busy";
+}
+
+/// What went wrong, and the next command where there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What was being done, to what, and why it failed.
+    pub reason: String,
+    /// The command to run next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// The system as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Version of `rinit`.
+    pub version: String,
+    /// `starting`, `running` or `stopping`.
+    pub phase: String,
+    /// Verdict of the gate: `pending`, `good`, `degraded` or `bad`.
+    pub verdict: String,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+    /// The default group.
+    pub group: String,
+    /// Units that are up.
+    pub up: u32,
+    /// Units that failed.
+    pub failed: u32,
+    /// All units.
+    pub units: u32,
+    /// Unit files that could not be used, each with place and caret.
+    pub problems: Vec<String>,
+}
+
+/// Units by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Their names.
+    #[serde(default)]
+    pub units: Vec<String>,
+}
+
+/// A change of units.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Their names.
+    pub units: Vec<String>,
+    /// Answer at once instead of when the change is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_wait: Option<bool>,
+}
+
+/// Units with their state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitList {
+    /// One entry per unit, in the order asked for, else by name.
+    pub units: Vec<UnitStatus>,
+}
+
+/// One unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    /// Its name.
+    pub name: String,
+    /// `service`, `oneshot`, `group` or `container`.
+    pub kind: String,
+    /// `down`, `waiting`, `starting`, `up`, `stopping`, `backoff` or `failed`.
+    pub state: String,
+    /// Why it is in that state, in words; may be empty.
+    pub reason: String,
+    /// Its main process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Milliseconds since it entered the state.
+    pub since_ms: u64,
+    /// How often it was restarted by itself.
+    pub restarts: u32,
+    /// Text from its file.
+    pub description: String,
+}
+
+/// Where the log of each unit is; the client reads the files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFiles {
+    /// Paths in the order asked for.
+    pub files: Vec<String>,
+}
+
+/// What to do with the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Power {
+    /// `reboot`, `poweroff` or `halt`.
+    pub action: String,
+}

@@ -1,0 +1,10 @@
+//! The messages of both control sockets: Varlink methods, their parameters, replies and errors.
+//!
+//! `init` is spoken by `rinit`, `store` by the broker `rootctld`. Both are described for other clients by the files in
+//! `rootspec/varlink`. Fields are only ever added, as optional ones; readers ignore what they do not know.
+
+pub mod init;
+pub mod store;
+
+/// Largest request either server reads, in bytes.
+pub const MAX_REQUEST: usize = 64 * 1024;

@@ -1,0 +1,291 @@
+//! `org.rootctl.Store`: snapshots, deploys and the boot menu, spoken by `rootctld` on `/run/rootctl/control.sock`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::SnapshotId;
+
+/// Name of the interface.
+pub const INTERFACE: &str = "org.rootctl.Store";
+/// Its description in Varlink's own language.
+pub const DESCRIPTION: &str = include_str!("../../varlink/org.rootctl.Store.varlink");
+
+/// Method names. Those marked *progress* may send [`Progress`] replies (`continues`) before the last one when the call
+/// asks for `more`.
+pub mod method {
+    /// `()` to [`super::Status`]
+    pub const STATUS: &str = "org.rootctl.Store.Status";
+    /// `()` to [`super::SnapshotList`]
+    pub const LIST: &str = "org.rootctl.Store.List";
+    /// [`super::One`] to [`super::SnapshotList`] with one entry
+    pub const SHOW: &str = "org.rootctl.Store.Show";
+    /// [`super::New`] to [`super::Made`]
+    pub const NEW: &str = "org.rootctl.Store.New";
+    /// [`super::Delete`] to [`super::Deleted`]
+    pub const DELETE: &str = "org.rootctl.Store.Delete";
+    /// [`super::Run`] to [`super::Ran`]; *progress*
+    pub const RUN: &str = "org.rootctl.Store.Run";
+    /// [`super::Deploy`] to [`super::Deployed`]; *progress*
+    pub const DEPLOY: &str = "org.rootctl.Store.Deploy";
+    /// [`super::BootOk`] to [`super::Status`]
+    pub const BOOT_OK: &str = "org.rootctl.Store.BootOk";
+    /// [`super::Rollback`] to [`super::Deployed`]; *progress*
+    pub const ROLLBACK: &str = "org.rootctl.Store.Rollback";
+    /// [`super::Init`] to [`super::Made`]; *progress*
+    pub const INIT: &str = "org.rootctl.Store.Init";
+    /// [`super::BuildInitramfs`] to [`super::BuiltInitramfs`]; *progress*
+    pub const BUILD_INITRAMFS: &str = "org.rootctl.Store.BuildInitramfs";
+}
+
+/// Error names; all carry [`super::init::Problem`]. The comment gives the client's exit code.
+pub mod error {
+    /// 1: it failed and nothing changed.
+    pub const FAILED: &str = "org.rootctl.Store.Failed";
+    /// 2: the request makes no sense.
+    pub const USAGE: &str = "org.rootctl.Store.Usage";
+    /// 3: a rule or a guard says no.
+    pub const REFUSED: &str = "org.rootctl.Store.Refused";
+    /// 4: somebody else is changing the store.
+    pub const BUSY: &str = "org.rootctl.Store.Busy";
+}
+
+/// A step of long work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done, in words; for `Run`, a piece of the command's output.
+    pub text: String,
+    /// `step`, `stdout` or `stderr`.
+    pub stream: String,
+}
+
+/// One snapshot by target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct One {
+    /// As typed: number, name, `@booted`, …
+    pub target: String,
+}
+
+/// A new snapshot as a copy of another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct New {
+    /// What to copy; the default is `@booted`, else `@good`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A snapshot was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its id.
+    pub id: SnapshotId,
+}
+
+/// Snapshots to delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// As typed.
+    pub targets: Vec<String>,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Their ids.
+    pub ids: Vec<SnapshotId>,
+}
+
+/// A command to run in a copy of a snapshot; success publishes the copy as a new snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// What to copy.
+    pub target: String,
+    /// The command: passed on untouched, no shell.
+    pub argv: Vec<String>,
+    /// Name of the new snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A line for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ran {
+    /// The new snapshot; absent when the command failed and its work was thrown away.
+    pub id: Option<SnapshotId>,
+    /// Exit status of the command, 128 + signal if a signal ended it.
+    pub status: i32,
+}
+
+/// Make a snapshot the next one to boot, on trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// Which.
+    pub target: String,
+    /// How many tries it gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u8>,
+    /// Mode as on the kernel command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// What a deploy did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The snapshot.
+    pub id: SnapshotId,
+    /// The steps, in order.
+    pub steps: Vec<String>,
+}
+
+/// Judge the running snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootOk {
+    /// Why it is not good; absent: it is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reject: Option<String>,
+}
+
+/// Go back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// To which snapshot; the default is the one that was good before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// Make a store and import the base snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// Directory or tar file that holds the root to import.
+    pub import: String,
+    /// Name of the base snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Words for the kernel command line of every entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmdline: Option<String>,
+    /// Mode as on the kernel command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// Build an initramfs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildInitramfs {
+    /// Root whose kernel modules and boot stage are used.
+    pub root: String,
+    /// Where the image goes.
+    pub output: String,
+    /// Kernel release; the default is the only one there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Only the modules this machine needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_only: Option<bool>,
+}
+
+/// An initramfs was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltInitramfs {
+    /// Kernel release.
+    pub release: String,
+    /// Number of modules.
+    pub modules: u32,
+    /// Bytes of the image.
+    pub size: u64,
+    /// Its BLAKE2b-512.
+    pub blake2b: String,
+}
+
+/// All snapshots, or some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotList {
+    /// By id.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Nearest ancestor that still exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SnapshotId>,
+    /// Seconds since 1970 (UTC).
+    pub created: u64,
+    /// A line for people.
+    pub note: String,
+    /// How it was made.
+    pub origin: String,
+    /// Kernel release; absent: it cannot be deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Any of `booted`, `next`, `good`, `previous`, `trial`, `failed`, `pinned`, `image`.
+    pub marks: Vec<String>,
+    /// What is wrong with it; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
+}
+
+/// The store as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The running snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booted: Option<SnapshotId>,
+    /// How its root is put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Why it was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What boots next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<SnapshotId>,
+    /// The last confirmed good one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<SnapshotId>,
+    /// The one that was good before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<SnapshotId>,
+    /// The trial, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStatus>,
+    /// The loader whose menu is written: `grub`, `limine` or `none`.
+    pub loader: String,
+    /// Number of snapshots.
+    pub snapshots: u32,
+    /// What an administrator should know, each with the next command.
+    pub warnings: Vec<String>,
+}
+
+/// Where a trial stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialStatus {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// `armed`, `trying` or `failed`.
+    pub phase: String,
+    /// Times it was entered.
+    pub attempts: u8,
+    /// Times it may be entered.
+    pub tries_max: u8,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,414 @@
+//! The schema of one unit file, `/etc/rinit/services/NAME.toml`.
+//!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | the tables and their keys |
+//! | `value` | durations, sizes, argument lists, signals: how one value is written |
+//! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
+//!
+//! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
+
+mod read;
+mod value;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub(crate) use read::octal;
+pub use read::parse;
+pub use value::{Argv, ArgvList, Millis, Names, Percent, Signal, Size};
+
+use crate::UnitName;
+
+/// One unit file as written. Times are milliseconds, sizes bytes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnitFile {
+    /// Version of the schema: 1.
+    pub schema: Spanned<u32>,
+    /// What the unit is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// One line for people.
+    #[serde(default)]
+    pub description: String,
+    /// Where to read more.
+    #[serde(default)]
+    pub docs: Vec<String>,
+    /// Needs the unit `basic` first, if there is one.
+    #[serde(default = "yes")]
+    pub default_deps: bool,
+    /// Other units.
+    #[serde(default)]
+    pub deps: Deps,
+    /// What enabling does.
+    #[serde(default)]
+    pub install: Install,
+    /// Skips the start when it does not hold.
+    #[serde(default)]
+    pub condition: Condition,
+    /// The commands and their surroundings.
+    pub exec: Option<Spanned<Exec>>,
+    /// When the unit counts as ready.
+    #[serde(default)]
+    pub ready: Ready,
+    /// What follows when it ends.
+    #[serde(default)]
+    pub restart: Restart,
+    /// How it is stopped.
+    #[serde(default)]
+    pub stop: Stop,
+    /// Its part in the verdict on a new snapshot.
+    #[serde(default)]
+    pub gate: Gate,
+    /// Limits of its cgroup.
+    #[serde(default)]
+    pub cgroup: Cgroup,
+    /// Directories made before it starts.
+    #[serde(default)]
+    pub dirs: Dirs,
+    /// Where its output goes.
+    #[serde(default)]
+    pub log: Log,
+    /// Its terminal.
+    pub tty: Option<Tty>,
+    /// Sockets that start it.
+    #[serde(default)]
+    pub socket: Vec<Socket>,
+    /// The container it is.
+    pub container: Option<Spanned<Container>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a unit is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A process that stays.
+    #[default]
+    Service,
+    /// Commands that end; up once they succeeded.
+    Oneshot,
+    /// A name for other units.
+    Group,
+    /// An OCI container.
+    Container,
+}
+
+/// `[deps]`: names of other units.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deps {
+    /// Start them, wait until ready, fail if they fail, stop with them.
+    pub needs: Vec<Spanned<UnitName>>,
+    /// Start them, wait until ready or failed, then go on.
+    pub wants: Vec<Spanned<UnitName>>,
+    /// Ordering only: if both start, they come first.
+    pub after: Vec<Spanned<UnitName>>,
+    /// Ordering only: if both start, this one comes first.
+    pub before: Vec<Spanned<UnitName>>,
+}
+
+/// `[install]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Install {
+    /// Groups that want it once it is enabled.
+    pub wanted_by: Vec<UnitName>,
+}
+
+/// `[condition]`: a leading `!` turns a value round; all must hold.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Condition {
+    /// The path exists.
+    pub path_exists: Names,
+    /// The word stands on the kernel command line, as `word` or `key=value`.
+    pub cmdline: Names,
+}
+
+/// `[exec]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// The command; a oneshot may have several, run in order.
+    pub start: ArgvList,
+    /// Commands that must succeed before it.
+    #[serde(default)]
+    pub start_pre: ArgvList,
+    /// Commands run after it has ended, however it ended.
+    #[serde(default)]
+    pub stop_post: ArgvList,
+    /// User name or number.
+    pub user: Option<String>,
+    /// Group name or number; the default is the user's.
+    pub group: Option<String>,
+    /// Working directory.
+    pub workdir: Option<String>,
+    /// File mode mask, octal.
+    pub umask: Option<Spanned<String>>,
+    /// Environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Wait until no other unit is starting, at most 5 s.
+    #[serde(default)]
+    pub idle: bool,
+    /// Added to its score when memory runs out, -1000 to 1000.
+    pub oom_score_adj: Option<i16>,
+}
+
+/// `[ready]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ready {
+    /// How readiness is told; the default is `exec`, for a oneshot `exit`.
+    pub mode: Option<ReadyMode>,
+    /// Descriptor for the mode `fd`; the default is 3.
+    pub fd: Option<Spanned<u32>>,
+    /// How long it may take; the default is 90 s, for a oneshot no limit.
+    pub timeout: Option<Millis>,
+}
+
+/// How a unit tells that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyMode {
+    /// Its program was executed.
+    Exec,
+    /// It sends `READY=1` to `NOTIFY_SOCKET` (`sd_notify(3)`).
+    Notify,
+    /// It writes a newline to a descriptor (s6's protocol).
+    Fd,
+    /// It ended well.
+    Exit,
+}
+
+/// `[restart]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Restart {
+    /// When to start it again; the default is `on-failure`, for a oneshot `no`.
+    pub policy: Option<RestartPolicy>,
+    /// Wait before the first restart.
+    pub delay: Millis,
+    /// The wait grows by this factor with each restart.
+    pub backoff: Spanned<f64>,
+    /// The wait never grows beyond this.
+    pub max_delay: Millis,
+    /// Up this long: the wait and the counter begin anew.
+    pub reset_after: Millis,
+    /// More restarts than this in the window, and the unit has failed.
+    pub limit: Limit,
+    /// Exit codes and signals that count as success beside 0.
+    pub success_exit: Vec<Exit>,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            policy: None,
+            delay: Millis(200),
+            backoff: Spanned::new(0..0, 2.0),
+            max_delay: Millis(30_000),
+            reset_after: Millis(60_000),
+            limit: Limit::default(),
+            success_exit: Vec::new(),
+        }
+    }
+}
+
+/// When a unit that ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// Whenever it was not stopped on purpose.
+    Always,
+    /// When it failed.
+    OnFailure,
+}
+
+/// An upper bound of events in a window of time. A count of 0 is no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// How many.
+    pub count: u32,
+    /// In which time.
+    pub window: Millis,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self {
+            count: 5,
+            window: Millis(60_000),
+        }
+    }
+}
+
+/// How a process ended, as written in a unit file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Exit {
+    /// With this code.
+    Code(u8),
+    /// By this signal.
+    Signal(Signal),
+}
+
+/// `[stop]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stop {
+    /// The signal that asks it to end.
+    pub signal: Signal,
+    /// How long it may take before it is killed.
+    pub timeout: Millis,
+    /// Who gets the signal and who is killed.
+    pub kill: Kill,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            signal: Signal::TERM,
+            timeout: Millis(20_000),
+            kill: Kill::Cgroup,
+        }
+    }
+}
+
+/// Who is signalled and killed when a unit stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kill {
+    /// All of its processes get the signal; what is left is killed.
+    Cgroup,
+    /// The main process gets the signal; what is left is killed.
+    Mixed,
+    /// The main process only; others may outlive it.
+    Main,
+}
+
+/// `[gate]`: whether a new snapshot is good.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// The verdict waits for this unit.
+    pub required: bool,
+    /// It must be ready within this time after `rinit` started.
+    pub within: Millis,
+    /// It must stay ready this long.
+    pub stable: Millis,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            required: false,
+            within: Millis(120_000),
+            stable: Millis(10_000),
+        }
+    }
+}
+
+/// `[cgroup]`: unset means the kernel's default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cgroup {
+    /// Share of CPU time, 1 to 10000; 100 is usual.
+    pub cpu_weight: Option<u16>,
+    /// Percent of one CPU.
+    pub cpu_max: Option<Percent>,
+    /// Memory is reclaimed hard above this.
+    pub memory_high: Option<Size>,
+    /// Memory never exceeds this.
+    pub memory_max: Option<Size>,
+    /// Processes and threads.
+    pub pids_max: Option<u32>,
+    /// The cgroup may have children of its own making.
+    pub delegate: bool,
+}
+
+/// `[dirs]`: names below `/run`, `/var/lib`, `/var/cache` and `/var/log`, owned by the unit's user.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dirs {
+    /// Below `/run`.
+    pub run: Names,
+    /// Below `/var/lib`.
+    pub state: Names,
+    /// Below `/var/cache`.
+    pub cache: Names,
+    /// Below `/var/log`.
+    pub logs: Names,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Standard output and standard error.
+    pub stdout: Output,
+    /// Standard error, where it differs.
+    pub stderr: Option<Output>,
+    /// Copies to the console as well.
+    pub console: bool,
+}
+
+/// Where output goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// The unit's log.
+    #[default]
+    Log,
+    /// Nowhere.
+    Null,
+    /// Its terminal (`[tty]`).
+    Tty,
+}
+
+/// `[tty]`: a terminal as standard input and controlling terminal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tty {
+    /// The device.
+    pub path: String,
+}
+
+/// `[[socket]]`: opened before anything starts; traffic starts the unit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Socket {
+    /// `stream:/path`.
+    pub listen: Spanned<String>,
+    /// Name in `LISTEN_FDNAMES`; the default is the unit's.
+    pub name: Option<String>,
+    /// Permissions, octal.
+    pub mode: Option<Spanned<String>>,
+    /// Group that owns it, by number or name in `/etc/group`.
+    pub group: Option<String>,
+}
+
+/// `[container]`: an OCI bundle run by an OCI runtime.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Container {
+    /// Directory with `config.json` and the root file system.
+    pub bundle: String,
+    /// Name or path of the runtime.
+    #[serde(default = "crun")]
+    pub runtime: String,
+}
+
+fn crun() -> String {
+    "crun".to_owned()
+}

@@ -1,0 +1,305 @@
+//! Text to [`UnitFile`], with errors that point at file, line and key.
+
+use super::{Kind, UnitFile};
+use crate::spot::Spot;
+
+/// The schema version this program reads.
+const SCHEMA: u32 = 1;
+
+/// Reads the text of a unit file and checks what can be checked without other units.
+///
+/// # Errors
+/// Everything that is wrong with it, at least one entry, each with its place.
+pub fn parse(file: &str, text: &str) -> Result<UnitFile, Vec<Spot>> {
+    let stripped = blank_free_tables(text);
+    let unit: UnitFile = toml::from_str(&stripped).map_err(|e| vec![explain(file, text, &e)])?;
+    let wrong = inconsistencies(file, text, &unit);
+    if wrong.is_empty() {
+        Ok(unit)
+    } else {
+        Err(wrong)
+    }
+}
+
+/// Blanks out tables whose name begins with `x-` (they belong to others), keeping every byte's place.
+fn blank_free_tables(text: &str) -> String {
+    let mut free = false;
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let head = line.trim_start();
+        if head.starts_with('[') {
+            free = head.trim_start_matches('[').trim_start().starts_with("x-");
+        }
+        if free {
+            out.extend(line.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
+        } else {
+            out.push_str(line);
+        }
+    }
+    out
+}
+
+/// Words the parser's error our way: an unknown key gets the nearest known one.
+fn explain(file: &str, text: &str, error: &toml::de::Error) -> Spot {
+    let message = error.message();
+    let Some((unknown, known)) = unknown_field(message) else {
+        return Spot::from_toml(file, text, error);
+    };
+    let words = match nearest(unknown, &known) {
+        Some(best) => format!("unknown key \"{unknown}\", did you mean \"{best}\"?"),
+        None => format!(
+            "unknown key \"{unknown}\", known here: {}",
+            known.join(", ")
+        ),
+    };
+    match error.span() {
+        Some(span) => Spot::new(file, text, span, words),
+        None => Spot::whole(file, words),
+    }
+}
+
+/// Takes serde's sentence "unknown field `x`, expected one of `a`, `b`" apart.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (unknown, rest) = rest.split_once('`')?;
+    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+/// The candidate nearest to `word`, if it is near enough to be meant.
+fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let best = candidates.iter().map(|c| (distance(word, c), *c)).min()?;
+    (best.0 <= word.len().div_ceil(3)).then_some(best.1)
+}
+
+/// Levenshtein's distance, one row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.chars().enumerate() {
+            let change = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// What is wrong although every single value is fine.
+fn inconsistencies(file: &str, text: &str, unit: &UnitFile) -> Vec<Spot> {
+    let mut wrong = Vec::new();
+    let mut say = |span, words: &str| wrong.push(Spot::new(file, text, span, words));
+    let schema = unit.schema.get_ref();
+    if *schema != SCHEMA {
+        let words = format!("schema {schema} is not known here, this version reads {SCHEMA}");
+        say(unit.schema.span(), &words);
+    }
+    let exec_span = unit.exec.as_ref().map(toml::Spanned::span);
+    let container_span = unit.container.as_ref().map(toml::Spanned::span);
+    match (unit.kind, exec_span, container_span) {
+        (Kind::Service | Kind::Oneshot, None, _) => {
+            say(
+                0..0,
+                "a service needs an [exec] table with start = [\"/path/to/program\"]",
+            );
+        }
+        (Kind::Service | Kind::Oneshot, _, Some(span)) => {
+            say(span, "a [container] table needs kind = \"container\"");
+        }
+        (Kind::Container, _, None) => {
+            say(
+                0..0,
+                "a container needs a [container] table with bundle = \"/path/to/bundle\"",
+            );
+        }
+        (Kind::Container, Some(span), _) => {
+            say(
+                span,
+                "a container has no [exec] table: its command is in the bundle",
+            );
+        }
+        (Kind::Group, Some(span), _) | (Kind::Group, _, Some(span)) => {
+            say(span, "a group runs nothing: leave this table out");
+        }
+        _ => {}
+    }
+    if let Some(exec) = &unit.exec {
+        let starts = exec.get_ref().start.0.len();
+        if starts == 0 {
+            say(exec.span(), "start is empty: name the program");
+        }
+        if starts > 1 && unit.kind == Kind::Service {
+            say(
+                exec.span(),
+                "a service has one start command: use kind = \"oneshot\" or start_pre",
+            );
+        }
+        if let Some(umask) = &exec.get_ref().umask {
+            if octal(umask.get_ref()).is_none() {
+                say(umask.span(), "expected an octal mask such as \"022\"");
+            }
+        }
+    }
+    if let Some(fd) = &unit.ready.fd {
+        if !(3..=9).contains(fd.get_ref()) {
+            say(fd.span(), "expected a descriptor from 3 to 9");
+        }
+    }
+    if !(1.0..=100.0).contains(unit.restart.backoff.get_ref()) {
+        say(
+            unit.restart.backoff.span(),
+            "expected a factor from 1.0 to 100.0",
+        );
+    }
+    for socket in &unit.socket {
+        let path = socket.listen.get_ref().strip_prefix("stream:");
+        // 107 bytes and a NUL is what a socket address holds (unix(7)).
+        if !path.is_some_and(|p| p.starts_with('/') && p.len() <= 107) {
+            say(
+                socket.listen.span(),
+                "expected \"stream:/absolute/path\" of at most 107 bytes",
+            );
+        }
+        if let Some(mode) = socket
+            .mode
+            .as_ref()
+            .filter(|mode| octal(mode.get_ref()).is_none())
+        {
+            say(mode.span(), "expected octal permissions such as \"0660\"");
+        }
+    }
+    wrong
+}
+
+/// An octal number up to 7777.
+pub(crate) fn octal(text: &str) -> Option<u32> {
+    let digits = text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| digits && *mode <= 0o7777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        let wrong = parse("a.toml", text).expect_err("it was accepted");
+        wrong
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    const GOOD: &str = "schema = 1\n[exec]\nstart = \"/bin/true\"\n";
+
+    #[test]
+    fn the_smallest_service_is_three_lines() {
+        let unit = parse("a.toml", GOOD).unwrap();
+        assert_eq!(unit.exec.unwrap().get_ref().start.0, [["/bin/true"]]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_the_one_that_was_meant() {
+        let shown = complaint("schema = 1\n[exec]\nstart = \"/bin/true\"\nusr = \"x\"\n");
+        assert_eq!(
+            shown,
+            "a.toml:4:1: unknown key \"usr\", did you mean \"user\"?\n    4 | usr = \"x\"\n      | ^^^"
+        );
+    }
+
+    #[test]
+    fn every_kind_of_error_names_its_line() {
+        for (text, line, words) in [
+            ("schema = 2\n[exec]\nstart = \"/x\"\n", 1, "schema 2"),
+            ("[exec]\nstart = \"/x\"\n", 1, "missing field `schema`"),
+            (
+                "schema = 1\nkind = \"robot\"\n",
+                2,
+                "unknown variant `robot`",
+            ),
+            ("schema = 1\n", 1, "needs an [exec] table"),
+            ("schema = 1\n[exec]\nstart = []\n", 2, "start is empty"),
+            ("schema = 1\n[exec]\nstart = [[]]\n", 3, "a command"),
+            ("schema = 1\n[exec]\nstart = \"'open\"\n", 3, "a command"),
+            (
+                "schema = 1\n[exec]\nstart = [[\"/a\"], [\"/b\"]]\n",
+                2,
+                "one start command",
+            ),
+            (
+                "schema = 1\nkind = \"group\"\n[exec]\nstart = \"/x\"\n",
+                3,
+                "runs nothing",
+            ),
+            ("schema = 1\nkind = \"container\"\n", 1, "bundle"),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[deps]\nneeds = [\"a/b\"]\n",
+                5,
+                "no unit name",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[ready]\ntimeout = \"soon\"\n",
+                5,
+                "duration",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[ready]\nfd = 77\n",
+                5,
+                "from 3 to 9",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\nbackoff = 0.5\n",
+                5,
+                "factor",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\numask = \"9\"\n",
+                4,
+                "octal",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[[socket]]\nlisten = \"80\"\n",
+                5,
+                "stream:",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\nsignal = \"FOO\"\n",
+                5,
+                "a signal",
+            ),
+            ("schema = 1\n[exec\nstart = \"/x\"\n", 2, "a.toml:2"),
+        ] {
+            let shown = complaint(text);
+            assert!(
+                shown.contains(&format!("a.toml:{line}:")),
+                "{text}\n{shown}"
+            );
+            assert!(shown.contains(words), "{text}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn tables_of_other_programs_are_left_alone() {
+        let text = format!(
+            "{GOOD}[x-mine]\nanything = [1,\n2]\n[[x-more]]\na = 1\n[stop]\nsignal = \"INT\"\n"
+        );
+        assert_eq!(parse("a.toml", &text).unwrap().stop.signal.0, 2);
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_never_a_panic() {
+        for text in [
+            "\0",
+            "\u{feff}",
+            "[",
+            "=",
+            "schema = 99999999999999999999",
+            "a.b.c.d = {}",
+            "é = 1",
+        ] {
+            assert!(parse("a.toml", text).is_err(), "{text:?}");
+        }
+    }
+}
