@@ -27,6 +27,11 @@ pub mod btrfs;
 pub mod error;
 pub mod fs;
 mod ioctl;
+pub mod mount;
+pub mod mountinfo;
+pub mod run;
+pub mod socket;
+pub mod switchroot;
 
 #[cfg(test)]
 mod testdir;

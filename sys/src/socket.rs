@@ -1,0 +1,156 @@
+//! Unix sockets: listening, who is on the other side, passing descriptors.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+
+use crate::error::{Cannot, Result, SysError};
+
+/// Most descriptors that travel with one message.
+pub const MAX_FDS: usize = 8;
+
+/// Who is on the other side of a connection, as the kernel noted it when the connection was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Process id in our pid namespace; 0 when it lives in another one.
+    pub pid: i32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Listens at `path`, replacing a socket that a dead process left there. Exactly `mode` decides who may connect.
+///
+/// # Errors
+/// The folder is absent, or something that is no socket has the name.
+pub fn listen(path: impl AsRef<Path>, mode: u32) -> Result<UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+    let path = path.as_ref();
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path).cannot("replace", path)?;
+    }
+    let listener = UnixListener::bind(path).cannot("listen on", path)?;
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode)).cannot("set the mode of", path)?;
+    Ok(listener)
+}
+
+/// Connects to the socket at `path`.
+///
+/// # Errors
+/// Nobody listens there (`ECONNREFUSED`), it is absent, or we may not.
+pub fn connect(path: impl AsRef<Path>) -> Result<UnixStream> {
+    UnixStream::connect(path.as_ref()).cannot("connect to", path)
+}
+
+/// Who is on the other side.
+///
+/// # Errors
+/// The descriptor is no connected Unix socket.
+pub fn peer(stream: impl AsFd) -> Result<Peer> {
+    let found = rustix::net::sockopt::socket_peercred(stream).cannot("identify", "the peer")?;
+    Ok(Peer {
+        pid: found.pid.as_raw_nonzero().get(),
+        uid: found.uid.as_raw(),
+        gid: found.gid.as_raw(),
+    })
+}
+
+/// Sends bytes with descriptors; returns how many bytes went. The descriptors go with the first byte.
+///
+/// # Errors
+/// More than [`MAX_FDS`] descriptors, no bytes to carry them, or the other side is gone (`EPIPE`, no signal).
+pub fn send_fds(stream: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+    if bytes.is_empty() || fds.len() > MAX_FDS {
+        let why = format!("a message carries 1 byte or more and at most {MAX_FDS} descriptors");
+        return Err(SysError::invalid("send", "descriptors", why));
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(SysError::invalid("send", "descriptors", "they do not fit"));
+    }
+    let slices = [IoSlice::new(bytes)];
+    rustix::net::sendmsg(stream, &slices, &mut control, SendFlags::NOSIGNAL)
+        .cannot("send", "descriptors")
+}
+
+/// Receives bytes and the descriptors that came with them (close-on-exec). 0 bytes: the other side hung up.
+///
+/// # Errors
+/// Nothing is there yet (`EAGAIN`), or more descriptors came than [`MAX_FDS`]; those received are closed.
+pub fn receive_fds(stream: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let message = rustix::net::recvmsg(stream, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)
+        .cannot("receive", "descriptors")?;
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = part {
+            fds.extend(received);
+        }
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        let why = format!("more than {MAX_FDS} came with one message");
+        return Err(SysError::invalid("receive", "descriptors", why));
+    }
+    Ok((message.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testdir::TestDir;
+    use std::io::{Read, Write};
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_other_files_are_not() {
+        let dir = TestDir::new("listen");
+        drop(listen(dir.join("s"), 0o600).unwrap());
+        drop(listen(dir.join("s"), 0o600).unwrap());
+        std::fs::write(dir.join("f"), b"precious").unwrap();
+        assert!(listen(dir.join("f"), 0o600).is_err());
+        assert_eq!(std::fs::read(dir.join("f")).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn the_peer_of_a_pair_is_this_process() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let me = peer(&one).unwrap();
+        assert_eq!(u32::try_from(me.pid).unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn a_descriptor_arrives_and_works() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (mut inner, passed) = UnixStream::pair().unwrap();
+        send_fds(&one, b"x", &[passed.as_fd()]).unwrap();
+        let mut buffer = [0; 4];
+        let (length, mut fds) = receive_fds(&other, &mut buffer).unwrap();
+        assert_eq!((length, fds.len()), (1, 1));
+        let mut arrived = UnixStream::from(fds.remove(0));
+        arrived.write_all(b"hello").unwrap();
+        let mut text = [0; 5];
+        inner.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"hello");
+    }
+
+    #[test]
+    fn a_closed_other_side_is_an_error_and_no_signal() {
+        let (one, other) = UnixStream::pair().unwrap();
+        drop(other);
+        assert_eq!(
+            send_fds(&one, b"x", &[]).unwrap_err().errno(),
+            Some(libc::EPIPE)
+        );
+    }
+}
