@@ -1,0 +1,193 @@
+//! `cargo xtask test`: every step in order, their output as it comes, one line of sums at the end.
+
+use crate::Common;
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+use tests::tier::{STARTED_BY_XTASK, Sum};
+use tests::{host, limine, paths, programs, qemu, run, say};
+
+/// Options of `cargo xtask test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Leave out the tests that boot machines in QEMU
+    #[arg(long)]
+    fast: bool,
+    #[command(flatten)]
+    common: Common,
+    /// Run only tests whose name contains this word; formatting and lints are then left out
+    filter: Option<String>,
+}
+
+/// Tests that need root and a real kernel, but boot nothing.
+const KERNEL_TESTS: &[&str] = &["namespaces"];
+/// Tests that boot machines.
+const MACHINE_TESTS: &[&str] = &["loaders"];
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    host::ensure(options.common.install())?;
+    let mut run = Run {
+        sum: Sum::default(),
+        filter: options.filter.clone(),
+    };
+    if options.filter.is_none() {
+        run.style();
+    }
+    run.step("build our programs", || programs::build().map(drop));
+    run.cargo(
+        "tests beside the code",
+        &["--workspace", "--exclude", "tests", "--all-features"],
+    );
+    run.cargo(
+        "tests of the test machine",
+        &["--package", "tests", "--lib", "--bins"],
+    );
+    for file in KERNEL_TESTS {
+        run.cargo(
+            &format!("tests on this kernel: {file}"),
+            &["--package", "tests", "--test", file],
+        );
+    }
+    if options.fast {
+        run.skip("everything that boots in QEMU", "--fast was given");
+    } else {
+        run.machines();
+    }
+    say::line(&run.sum.line());
+    Ok(if run.sum.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// One run over all steps.
+struct Run {
+    sum: Sum,
+    filter: Option<String>,
+}
+
+impl Run {
+    fn style(&mut self) {
+        self.tool("format", "cargo fmt", &["fmt", "--all", "--check"]);
+        let lint = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        self.tool("lint", "cargo clippy", &lint);
+    }
+
+    fn machines(&mut self) {
+        match qemu::accel::best() {
+            Ok(accel) => say::line(accel.sentence()),
+            Err(why) => return self.fail("start QEMU", &why),
+        }
+        for file in MACHINE_TESTS {
+            self.cargo(
+                &format!("tests that boot: {file}"),
+                &["--package", "tests", "--test", file],
+            );
+        }
+        if let Err(reason) = limine::folder() {
+            say::line(&format!("no real Limine was booted: {reason:#}"));
+        }
+    }
+
+    /// A step with a result of its own: only a failure counts.
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        let started = Instant::now();
+        say::line(&format!("== {name}"));
+        match work() {
+            Ok(()) => say::line(&format!(
+                "== {name}: done in {:.1} s",
+                started.elapsed().as_secs_f64()
+            )),
+            Err(why) => self.fail(name, &why),
+        }
+    }
+
+    /// A part of cargo that not every installation has.
+    fn tool(&mut self, name: &str, shown: &str, arguments: &[&str]) {
+        let Some(verb) = arguments.first() else {
+            return;
+        };
+        if !run::succeeds(cargo(&[verb, "--version"]).stdin(Stdio::null())) {
+            return self.skip(name, &format!("{shown} is not installed"));
+        }
+        self.step(name, || {
+            let status = run::shown_live(&mut cargo(arguments))?;
+            anyhow::ensure!(status.success(), "{shown} ended with {status}");
+            Ok(())
+        });
+    }
+
+    /// One call of `cargo test`; its result lines are added up.
+    fn cargo(&mut self, name: &str, arguments: &[&str]) {
+        let mut words = vec!["test"];
+        words.extend(arguments);
+        // One crate's failure must not hide the others'.
+        words.push("--no-fail-fast");
+        let filter = self.filter.clone();
+        if let Some(filter) = &filter {
+            words.extend(["--", filter]);
+        }
+        let started = Instant::now();
+        say::line(&format!("== {name}"));
+        let before = self.sum;
+        match streamed(&mut cargo(&words), &mut self.sum) {
+            // A crate that does not compile prints no result line, and still failed.
+            Ok(false) if self.sum.failed == before.failed => self.sum.failed += 1,
+            Ok(_) => {}
+            Err(why) => return self.fail(name, &why),
+        }
+        say::line(&format!(
+            "== {name}: {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
+    }
+
+    fn fail(&mut self, name: &str, why: &anyhow::Error) {
+        self.sum.failed += 1;
+        say::line(&format!("== {name}: FAILED: {why:#}"));
+    }
+
+    fn skip(&mut self, name: &str, reason: &str) {
+        self.sum.skipped += 1;
+        say::line(&format!("== {name}: skipped: {reason}"));
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut cargo = Command::new(program);
+    cargo
+        .args(arguments)
+        .current_dir(paths::workspace())
+        .env(STARTED_BY_XTASK, "1");
+    cargo
+}
+
+/// Runs a command, shows its output as it comes and sums its result lines; says whether it succeeded.
+fn streamed(command: &mut Command, sum: &mut Sum) -> Result<bool> {
+    let text = run::shown(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{text}`"))?;
+    let output = child.stdout.take().context("a pipe is missing")?;
+    for line in BufReader::new(output).lines() {
+        let line = line.with_context(|| format!("cannot read the output of `{text}`"))?;
+        sum.add_line(&line);
+        say::line(&line);
+    }
+    Ok(child
+        .wait()
+        .with_context(|| format!("cannot wait for `{text}`"))?
+        .success())
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask`: the front door of the project.
+//!
+//! - `check.rs`: `test`: everything that must hold before a change goes in;
+//! - `bench.rs`: `bench`: figures against their goals;
+#![forbid(unsafe_code)]
+
+mod bench;
+mod check;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use tests::host::Install;
+use tests::{isolate, say};
+
+/// Builds, tests and shows the system; installs the Debian packages it needs when root.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Front {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Formats, lints and runs every test: beside the code, on this kernel, and in QEMU
+    Test(check::Options),
+    /// Measures what the documents promise
+    Bench(bench::Options),
+}
+
+/// Options that every verb has.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Common {
+    /// Only name missing Debian packages, install nothing
+    #[arg(long)]
+    no_install: bool,
+}
+
+impl Common {
+    const fn install(self) -> Install {
+        if self.no_install {
+            Install::No
+        } else {
+            Install::Allowed
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let front = Front::parse();
+    if let Err(why) = isolate::enter() {
+        say::failure(&why);
+        return ExitCode::FAILURE;
+    }
+    let done = match front.verb {
+        Verb::Test(options) => check::run(&options),
+        Verb::Bench(options) => bench::run(&options),
+    };
+    done.unwrap_or_else(|why| {
+        say::failure(&why);
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,35 @@
+//! The test machine: what it takes to see the whole system run, on a host that has only Debian's packages.
+//!
+//! Which file to open:
+//! - [`host`]: the programs and headers this host must have, and the Debian packages that bring them;
+//! - [`programs`]: builds our own programs, static and dynamic, and says where they lie;
+//! - [`rootfs`]: the Debian root made by mmdebstrap, kept as a tar;
+//! - [`disk`]: disk images: GPT, FAT, btrfs through a loop device;
+//! - [`grub`], [`limine`]: put a boot loader into an image without its installer;
+//! - [`limine_reader`]: a second reader of `limine.conf`, made apart from the writer, and its checks;
+//! - [`initramfs`]: a small busybox initramfs, for probes and for trials of the loaders;
+//! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
+//! - [`ns`]: runs a program as process 1 of fresh namespaces;
+//! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
+//! - [`isolate`]: keeps our mounts and processes from outliving us;
+//! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
+//!
+//! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod disk;
+pub mod grub;
+pub mod host;
+pub mod initramfs;
+pub mod isolate;
+pub mod limine;
+pub mod limine_reader;
+pub mod ns;
+pub mod paths;
+pub mod programs;
+pub mod qemu;
+pub mod rootfs;
+pub mod run;
+pub mod say;
+pub mod tier;

@@ -1,0 +1,83 @@
+//! Where the checkout and everything we make lie.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_path_buf()
+}
+
+/// Cargo's target folder: `CARGO_TARGET_DIR`, else `target` of the workspace.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => workspace().join(dir),
+        None => workspace().join("target"),
+    }
+}
+
+/// What is kept between runs (roots, answers of probes): `xtask` under the target folder.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn cache() -> Result<PathBuf> {
+    let dir = target().join("xtask");
+    fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// A word no other run uses. Process ids will not do: in namespaces of their own all runs have the same.
+pub fn unique() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+/// A folder of one run, deleted with everything in it when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: PathBuf,
+    keep: bool,
+}
+
+impl Scratch {
+    /// Makes `target/xtask/run/<name>-<random>`. Disk images go here, so it is on a real disk and not
+    /// on a tmpfs.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(name: &str) -> Result<Self> {
+        let dir = cache()?.join("run").join(format!("{name}-{}", unique()));
+        fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot make the folder {}", dir.display()))?;
+        Ok(Self { dir, keep: false })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A name inside the folder.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Leaves the folder in place when dropped.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        if let Err(why) = fs::remove_dir_all(&self.dir) {
+            crate::say::error(&format!("cannot delete {}: {why}", self.dir.display()));
+        }
+    }
+}

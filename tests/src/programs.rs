@@ -1,0 +1,130 @@
+//! Builds our own programs, each the way it ships, and says where they lie.
+
+use crate::{paths, run};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A static build needs the target named: else the flag would reach the build's own proc macros, which
+/// cannot be static.
+const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The built programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// Process 1, static.
+    pub rinit: PathBuf,
+    /// The command people type, static.
+    pub rootctl: PathBuf,
+    /// `/init` of our initramfs, static.
+    pub rinit_boot: PathBuf,
+    /// The broker; dynamic, because of the libraries of kmod and btrfs.
+    pub rootctld: PathBuf,
+}
+
+impl Programs {
+    /// Each program with its place inside a root.
+    pub fn places(&self) -> [(&Path, &'static str); 4] {
+        [
+            (&self.rinit, "usr/bin/rinit"),
+            (&self.rootctl, "usr/bin/rootctl"),
+            (&self.rootctld, "usr/lib/rootctl/rootctld"),
+            (&self.rinit_boot, "usr/lib/rootctl/rinit-boot"),
+        ]
+    }
+
+    /// Puts the programs, the shipped services and the `init` link into a root folder.
+    ///
+    /// # Errors
+    /// When something cannot be copied.
+    pub fn install(&self, root: &Path) -> Result<()> {
+        for (program, place) in self.places() {
+            let mut install = run::command("install", ["-D", "-m", "0755"]);
+            run::quiet(install.arg(program).arg(root.join(place)))?;
+        }
+        let services = root.join("usr/lib/rinit/services");
+        std::fs::create_dir_all(&services)
+            .with_context(|| format!("cannot make {}", services.display()))?;
+        let shipped = paths::workspace().join("services");
+        let entries = std::fs::read_dir(&shipped)
+            .with_context(|| format!("cannot read {}", shipped.display()))?;
+        for entry in entries {
+            let file = entry
+                .with_context(|| format!("cannot read {}", shipped.display()))?
+                .path();
+            if file.extension().is_some_and(|end| end == "toml") {
+                run::quiet(
+                    run::command("install", ["-m", "0644", "-t"])
+                        .arg(&services)
+                        .arg(&file),
+                )?;
+            }
+        }
+        run::quiet(run::command("ln", ["-sfn", "../bin/rinit"]).arg(root.join("usr/sbin/init")))
+    }
+}
+
+/// Builds all four programs, release profile; cargo itself skips what is fresh. Cargo's progress goes
+/// to the terminal.
+///
+/// # Errors
+/// When cargo fails; its own words are on the terminal.
+pub fn build() -> Result<Programs> {
+    let mut fixed = cargo();
+    fixed.args([
+        "--target",
+        STATIC_TARGET,
+        "--package",
+        "rinit",
+        "--package",
+        "rootctl",
+        "--package",
+        "initramfs-hook",
+    ]);
+    fixed.args(["--bin", "rinit", "--bin", "rootctl", "--bin", "rinit-boot"]);
+    fixed.env(
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+        "-C target-feature=+crt-static",
+    );
+    run_cargo(&mut fixed)?;
+    let mut broker = cargo();
+    broker.args([
+        "--package",
+        "rootctl",
+        "--features",
+        "broker",
+        "--bin",
+        "rootctld",
+    ]);
+    run_cargo(&mut broker)?;
+    let fixed = paths::target().join(STATIC_TARGET).join("release");
+    let programs = Programs {
+        rinit: fixed.join("rinit"),
+        rootctl: fixed.join("rootctl"),
+        rinit_boot: fixed.join("rinit-boot"),
+        rootctld: paths::target().join("release/rootctld"),
+    };
+    for (program, _) in programs.places() {
+        if !program.exists() {
+            bail!("cargo made no {}", program.display());
+        }
+    }
+    Ok(programs)
+}
+
+fn cargo() -> Command {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut build = run::command(&cargo, ["build", "--quiet", "--release"]);
+    build
+        .current_dir(paths::workspace())
+        .env("CARGO_TARGET_DIR", paths::target());
+    build
+}
+
+fn run_cargo(build: &mut Command) -> Result<()> {
+    let status = run::shown_live(build)?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("`{}` ended with {status}", run::shown(build))
+}

@@ -1,0 +1,248 @@
+//! Starts QEMU, steers it and stops it by its process id.
+//!
+//! - [`accel`]: KVM or emulation; - `qmp`: the control socket.
+
+pub mod accel;
+mod qmp;
+
+use crate::console::Console;
+use crate::{paths, run};
+use accel::Accel;
+use anyhow::{Context, Result, bail};
+use qmp::Qmp;
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Words every kernel under this test machine needs: the serial line is the console, and under TCG on a
+/// busy host the kernel's timer check sometimes panics.
+pub const KERNEL_WORDS: &str = "console=ttyS0,115200 no_timer_check";
+
+/// The firmware of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// OVMF, with variables of its own that live as long as the machine's folder.
+    Uefi,
+    /// SeaBIOS.
+    Bios,
+}
+
+impl Firmware {
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uefi => "uefi",
+            Self::Bios => "bios",
+        }
+    }
+}
+
+/// What the machine starts from.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// A disk, through firmware and boot loader.
+    Disk {
+        /// Which firmware.
+        firmware: Firmware,
+        /// The image.
+        image: PathBuf,
+        /// UEFI only: the file of variables; made when absent.
+        variables: PathBuf,
+    },
+    /// A kernel loaded by QEMU itself, with an optional disk.
+    Kernel {
+        /// The kernel image.
+        kernel: PathBuf,
+        /// The initramfs.
+        initramfs: PathBuf,
+        /// The command line; [`KERNEL_WORDS`] is put before it.
+        cmdline: String,
+        /// A disk to attach.
+        image: Option<PathBuf>,
+    },
+}
+
+/// A running QEMU; killed when dropped.
+#[derive(Debug)]
+pub struct Machine {
+    child: Child,
+    /// Its serial console.
+    pub console: Console,
+    qmp: Qmp,
+    _folder: paths::Scratch,
+}
+
+impl Machine {
+    /// Starts a machine with the best accelerator of this host.
+    ///
+    /// # Errors
+    /// When QEMU cannot be started or ends at once.
+    pub fn start(start: &Start) -> Result<Self> {
+        Self::start_with(start, accel::best()?)
+    }
+
+    fn start_with(start: &Start, accel: Accel) -> Result<Self> {
+        let folder = paths::Scratch::new("qemu")?;
+        // We listen and QEMU connects: so nobody has to wait for a socket to appear.
+        let (listener, socket) = listen()?;
+        let mut qemu = command(start, accel)?;
+        qemu.arg("-qmp")
+            .arg(format!("unix:{},server=off", socket.display()));
+        let text = run::shown(&qemu);
+        let stderr =
+            fs::File::create(folder.join("stderr")).context("cannot keep QEMU's messages")?;
+        let mut child = qemu
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .with_context(|| format!("cannot start `{text}`"))?;
+        let console = Console::of_child(&mut child)?;
+        let accepted = Qmp::accept(&listener, &mut child);
+        drop(fs::remove_file(&socket));
+        let qmp = match accepted {
+            Ok(qmp) => qmp,
+            Err(why) => {
+                stop(&mut child);
+                let said = fs::read_to_string(folder.join("stderr")).unwrap_or_default();
+                return Err(why.context(format!("`{text}` did not come up: {}", said.trim())));
+            }
+        };
+        Ok(Self {
+            child,
+            console,
+            qmp,
+            _folder: folder,
+        })
+    }
+
+    /// Cuts the power and puts it back: the guest gets no warning.
+    ///
+    /// # Errors
+    /// When QEMU does not answer.
+    pub fn reset(&mut self) -> Result<()> {
+        self.qmp.execute("system_reset")
+    }
+
+    /// Presses the power button.
+    ///
+    /// # Errors
+    /// When QEMU does not answer.
+    pub fn press_power_button(&mut self) -> Result<()> {
+        self.qmp.execute("system_powerdown")
+    }
+
+    /// Waits until the guest has switched itself off and QEMU has ended.
+    ///
+    /// # Errors
+    /// When that has not happened after `deadline`; the machine is then killed.
+    pub fn wait_off(mut self, deadline: Duration) -> Result<()> {
+        // The console's end is QEMU's end: it owns the other side of the pipe.
+        if self.console.wait_end(deadline) {
+            self.child.wait().context("cannot wait for QEMU")?;
+            return Ok(());
+        }
+        bail!(
+            "the machine was not off after {} s\n{}",
+            deadline.as_secs(),
+            self.console.last_lines()
+        )
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+fn stop(child: &mut Child) {
+    // An error means that it is dead already.
+    drop(child.kill());
+    drop(child.wait());
+}
+
+/// Binds a socket in the system's temporary folder: a socket's name has at most 107 bytes (`sun_path`),
+/// and target folders may be deep.
+fn listen() -> Result<(UnixListener, PathBuf)> {
+    let socket = std::env::temp_dir().join(format!("rootctl-qmp-{}", paths::unique()));
+    let listener = UnixListener::bind(&socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
+    Ok((listener, socket))
+}
+
+fn command(start: &Start, accel: Accel) -> Result<Command> {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-machine",
+        "q35",
+    ]);
+    qemu.args(["-smp", "2", "-m", "1024"]).args(accel.words());
+    qemu.args([
+        "-chardev",
+        "stdio,id=console,signal=off",
+        "-serial",
+        "chardev:console",
+    ]);
+    qemu.args([
+        "-device",
+        "virtio-rng-pci",
+        "-nic",
+        "user,model=virtio-net-pci",
+    ]);
+    let image = match start {
+        Start::Disk {
+            firmware,
+            image,
+            variables,
+        } => {
+            if *firmware == Firmware::Uefi {
+                add_uefi(&mut qemu, variables)?;
+            }
+            Some(image)
+        }
+        Start::Kernel {
+            kernel,
+            initramfs,
+            cmdline,
+            image,
+        } => {
+            qemu.arg("-kernel")
+                .arg(kernel)
+                .arg("-initrd")
+                .arg(initramfs);
+            qemu.arg("-append").arg(format!("{KERNEL_WORDS} {cmdline}"));
+            image.as_ref()
+        }
+    };
+    if let Some(image) = image {
+        let path = image.to_string_lossy().replace(',', ",,");
+        // The lock keeps a second QEMU, and a mistake of ours, away from a disk in use.
+        qemu.arg("-drive").arg(format!(
+            "if=none,id=disk,format=raw,discard=unmap,file.locking=on,file={path}"
+        ));
+        qemu.args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+    }
+    Ok(qemu)
+}
+
+fn add_uefi(qemu: &mut Command, variables: &Path) -> Result<()> {
+    const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+    const EMPTY: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+    if !variables.exists() {
+        fs::copy(EMPTY, variables).with_context(|| format!("cannot copy {EMPTY}"))?;
+    }
+    qemu.arg("-drive").arg(format!(
+        "if=pflash,unit=0,format=raw,readonly=on,file={CODE}"
+    ));
+    let path = variables.to_string_lossy().replace(',', ",,");
+    qemu.arg("-drive")
+        .arg(format!("if=pflash,unit=1,format=raw,file={path}"));
+    Ok(())
+}
