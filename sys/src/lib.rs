@@ -5,6 +5,7 @@
 //! | `error` | `SysError`, and how a chain of causes becomes one line |
 //! | `fs` | reading with a limit, writes that survive a power cut, barriers, locks |
 //! | `copy` | copying one file, link or node with everything that belongs to it |
+//! | `clock` | time since the kernel started |
 //! | `run` | starting a helper program and waiting for it |
 //! | `btrfs` | subvolumes, snapshots, their properties |
 //! | `mount` | mounts by descriptor, attributes, classic mounts |
@@ -24,11 +25,18 @@
 )]
 
 pub mod btrfs;
+pub mod clock;
+pub mod console;
+pub mod copy;
+pub mod efivar;
 pub mod error;
 pub mod fs;
 mod ioctl;
+pub mod loopdev;
+pub mod module;
 pub mod mount;
 pub mod mountinfo;
+pub mod power;
 pub mod run;
 pub mod socket;
 pub mod switchroot;
