@@ -11,7 +11,8 @@
 //! | `mount` | mounts by descriptor, attributes, classic mounts |
 //! | `mountinfo` | what is mounted where |
 //! | `switchroot` | leaving the initramfs, changing the root |
-//! | `block` | superblocks, partition tables, what the kernel lists in `/sys/class/block` |
+//! | `block` | superblocks, what the kernel lists in `/sys/class/block` |
+//! | `gpt` | partition tables |
 //! | `uevent` | the kernel's messages about devices |
 //! | `module` | inserting kernel modules |
 //! | `loopdev` | an image file as a block device |
@@ -24,6 +25,7 @@
     reason = "this crate exists to hold the unsafe calls, each with its reason"
 )]
 
+pub mod block;
 pub mod btrfs;
 pub mod clock;
 pub mod console;
@@ -31,6 +33,7 @@ pub mod copy;
 pub mod efivar;
 pub mod error;
 pub mod fs;
+pub mod gpt;
 mod ioctl;
 pub mod loopdev;
 pub mod module;
@@ -40,6 +43,7 @@ pub mod power;
 pub mod run;
 pub mod socket;
 pub mod switchroot;
+pub mod uevent;
 
 #[cfg(test)]
 mod testdir;
