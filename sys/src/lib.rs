@@ -19,6 +19,11 @@
 //! | `console` | saying something on every console without ever waiting for it |
 //! | `efivar` | EFI variables |
 //! | `power` | reboot, power-off, halt |
+//! | `namespace` | namespaces and sessions of this process, being process 1 of one |
+//! | `inherit` | descriptors left open by whoever started us, waiting on them |
+//! | `node` | device nodes, owners, times, attributes |
+//! | `space` | free space, reading past the page cache |
+//! | `btrfs_fs` | a whole btrfs: its UUID |
 //! | `socket` | Unix sockets: listening, credentials, passing descriptors |
 #![allow(
     unsafe_code,
@@ -27,6 +32,7 @@
 
 pub mod block;
 pub mod btrfs;
+pub mod btrfs_fs;
 pub mod clock;
 pub mod console;
 pub mod copy;
@@ -34,14 +40,18 @@ pub mod efivar;
 pub mod error;
 pub mod fs;
 pub mod gpt;
+pub mod inherit;
 mod ioctl;
 pub mod loopdev;
 pub mod module;
 pub mod mount;
 pub mod mountinfo;
+pub mod namespace;
+pub mod node;
 pub mod power;
 pub mod run;
 pub mod socket;
+pub mod space;
 pub mod switchroot;
 pub mod uevent;
 
