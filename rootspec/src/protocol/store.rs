@@ -90,6 +90,9 @@ pub struct Made {
 pub struct Delete {
     /// As typed.
     pub targets: Vec<String>,
+    /// Only say what would be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }
 
 /// What was deleted.
@@ -162,6 +165,9 @@ pub struct Rollback {
     /// To which snapshot; the default is the one that was good before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }
 
 /// Make a store and import the base snapshot.
@@ -178,6 +184,9 @@ pub struct Init {
     /// Mode as on the kernel command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Whose menu is written: `grub` or `limine`; the default is the one found on the ESP, else `grub`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader: Option<String>,
 }
 
 /// Build an initramfs.
