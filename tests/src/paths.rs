@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub fn workspace() -> PathBuf {
@@ -28,6 +29,31 @@ pub fn cache() -> Result<PathBuf> {
     fs::create_dir_all(&dir)
         .with_context(|| format!("cannot make the folder {}", dir.display()))?;
     Ok(dir)
+}
+
+/// Deletes what runs that were killed have left: scratch folders untouched for a day. A younger one may
+/// belong to a run that goes on.
+///
+/// # Errors
+/// When the folders cannot be listed.
+pub fn sweep() -> Result<()> {
+    let runs = cache()?.join("run");
+    let Ok(entries) = fs::read_dir(&runs) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|data| data.modified());
+        let age = modified
+            .ok()
+            .and_then(|time| time.elapsed().ok())
+            .unwrap_or_default();
+        if age > Duration::from_secs(24 * 3600) {
+            let folder = entry.path();
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot delete {}", folder.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A word no other run uses. Process ids will not do: in namespaces of their own all runs have the same.

@@ -10,7 +10,7 @@ mod check;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use tests::host::Install;
-use tests::{isolate, say};
+use tests::{isolate, paths, say};
 
 /// Builds, tests and shows the system; installs the Debian packages it needs when root.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ impl Common {
 
 fn main() -> ExitCode {
     let front = Front::parse();
-    if let Err(why) = isolate::enter() {
+    if let Err(why) = isolate::enter().and_then(|()| paths::sweep()) {
         say::failure(&why);
         return ExitCode::FAILURE;
     }
