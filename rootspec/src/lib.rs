@@ -9,6 +9,7 @@
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
 //! | `trial` | the counted try of a new snapshot as a pure state machine |
 //! | `meta` | `meta.toml`, written once per snapshot |
+//! | `over` | `over/NAME.toml`: what a persistent writable root was made from |
 //! | `report` | the boot report: what the boot stage chose, and why |
 //! | `units` | the schema of one file in `/etc/rinit`, its values and its error messages |
 //! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
@@ -21,6 +22,7 @@ pub mod cmdline;
 pub mod compile;
 pub mod id;
 pub mod meta;
+pub mod over;
 pub mod paths;
 pub mod plan;
 pub mod protocol;
