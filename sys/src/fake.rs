@@ -1,0 +1,463 @@
+//! A kernel of paper for supervision tests: programs are behaviours, time stands still until told otherwise, and any
+//! call can be made to fail or to panic.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+
+use crate::error::{Result, SysError};
+use crate::kernel::{Kernel, ListenAt};
+use crate::process::{Dead, Exit, Job, Stage, Wait};
+
+/// What a program does.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// It ends by itself, at once.
+    pub ends: Option<Exit>,
+    /// It does not end on a signal other than SIGKILL.
+    pub stubborn: bool,
+    /// It cannot be executed.
+    pub exec_fails: Option<i32>,
+    /// So many further processes of it stay in its cgroup until they are killed.
+    pub leaves: u32,
+    /// Text it writes to a pipe of its own at once: descriptor and bytes.
+    pub writes: Option<(i32, Vec<u8>)>,
+    /// Datagram it sends to its `NOTIFY_SOCKET` at once.
+    pub notifies: Option<String>,
+}
+
+/// A descriptor: both ends of a pipe share their channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FakeFd {
+    channel: u32,
+    writes: bool,
+}
+
+/// A cgroup by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FakeGroup(String);
+
+/// A process.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// What it was started as.
+    pub job: Job,
+    /// Its cgroup.
+    pub group: Option<String>,
+    fds: Vec<(FakeFd, i32)>,
+    token: u64,
+    behaviour: Program,
+}
+
+/// What a test feeds to the supervisor next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occurrence {
+    /// Something watched under this number.
+    Token(u64),
+    /// A child died.
+    Child,
+}
+
+/// The paper kernel.
+#[derive(Debug, Default)]
+pub struct Fake {
+    /// The clock.
+    pub time: u64,
+    /// Fallible calls made so far.
+    pub calls: u64,
+    /// The call that fails.
+    pub fail_at: Option<u64>,
+    /// The call that panics.
+    pub panic_at: Option<u64>,
+    /// Behaviours by program path; others stay and end on any signal.
+    pub programs: BTreeMap<String, Program>,
+    /// Paths that exist.
+    pub paths: BTreeSet<String>,
+    /// Contents of files.
+    pub files: BTreeMap<String, String>,
+    /// Living processes.
+    pub processes: BTreeMap<u32, Process>,
+    /// Everything that was started and signalled, in order: `run /bin/a`, `signal 15 /bin/a`, `kill group a`.
+    pub log: Vec<String>,
+    /// Listening sockets.
+    pub listening: BTreeMap<String, FakeFd>,
+    /// When it asked to be woken.
+    pub timer: Option<u64>,
+    leftovers: BTreeMap<String, u32>,
+    occurrences: VecDeque<Occurrence>,
+    dead: VecDeque<Dead>,
+    data: BTreeMap<u32, VecDeque<Vec<u8>>>,
+    watched: BTreeMap<u32, u64>,
+    watched_groups: BTreeMap<String, u64>,
+    notify: BTreeMap<String, u32>,
+    next_channel: u32,
+    next_pid: u32,
+}
+
+impl Fake {
+    /// A kernel in which nothing runs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            next_pid: 100,
+            ..Self::default()
+        }
+    }
+
+    fn call(&mut self, op: &'static str, object: &str) -> Result<()> {
+        self.calls = self.calls.saturating_add(1);
+        assert_ne!(
+            self.panic_at,
+            Some(self.calls),
+            "the kernel of paper panics as told: {op} {object}"
+        );
+        if self.fail_at == Some(self.calls) {
+            return Err(SysError::new(
+                op,
+                object,
+                io::Error::from_raw_os_error(libc::ENOMEM),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the supervisor must look at next.
+    pub fn next_occurrence(&mut self) -> Option<Occurrence> {
+        self.occurrences.pop_front()
+    }
+
+    /// The process that runs `program`.
+    #[must_use]
+    pub fn pid_of(&self, program: &str) -> Option<u32> {
+        let runs = |process: &Process| process.job.argv.first().is_some_and(|name| name == program);
+        self.processes
+            .iter()
+            .find(|(_, process)| runs(process))
+            .map(|(pid, _)| *pid)
+    }
+
+    /// Lets a process end by itself; what it leaves behind stays in its cgroup.
+    pub fn end(&mut self, pid: u32, exit: Exit) {
+        let Some(process) = self.processes.remove(&pid) else {
+            return;
+        };
+        if let Some(group) = &process.group {
+            let left = self.leftovers.entry(group.clone()).or_default();
+            *left = left.saturating_add(process.behaviour.leaves);
+        }
+        self.dead.push_back(Dead { pid, exit });
+        self.occurrences.push_back(Occurrence::Child);
+        if let Some(group) = process.group {
+            self.tell_if_empty(&group);
+        }
+    }
+
+    fn count(&self, group: &str) -> usize {
+        let own = self
+            .processes
+            .values()
+            .filter(|p| p.group.as_deref() == Some(group))
+            .count();
+        let left = self.leftovers.get(group).copied().unwrap_or_default();
+        own.saturating_add(usize::try_from(left).unwrap_or_default())
+    }
+
+    fn tell_if_empty(&mut self, group: &str) {
+        if self.count(group) == 0 {
+            if let Some(token) = self.watched_groups.remove(group) {
+                self.occurrences.push_back(Occurrence::Token(token));
+            }
+        }
+    }
+
+    /// Lets a process write to one of its descriptors.
+    pub fn write(&mut self, pid: u32, number: i32, bytes: &[u8]) {
+        let fds = self.processes.get(&pid).map(|process| process.fds.clone());
+        let found = fds.into_iter().flatten().find(|(_, to)| *to == number);
+        if let Some((fd, _)) = found {
+            self.put(fd.channel, bytes);
+        }
+    }
+
+    /// Sends a datagram to a notify socket.
+    pub fn send(&mut self, path: &str, text: &str) {
+        if let Some(channel) = self.notify.get(path).copied() {
+            self.put(channel, text.as_bytes());
+        }
+    }
+
+    /// Lets somebody connect to a listening socket.
+    pub fn connect(&mut self, path: &str) {
+        if let Some(fd) = self.listening.get(path).copied() {
+            self.put(fd.channel, b"connection");
+        }
+    }
+
+    fn put(&mut self, channel: u32, bytes: &[u8]) {
+        self.data
+            .entry(channel)
+            .or_default()
+            .push_back(bytes.to_vec());
+        if let Some(token) = self.watched.get(&channel) {
+            self.occurrences.push_back(Occurrence::Token(*token));
+        }
+    }
+
+    fn channel(&mut self) -> u32 {
+        self.next_channel = self.next_channel.saturating_add(1);
+        self.next_channel
+    }
+
+    fn deliver(&mut self, pid: u32, signal: i32) {
+        let Some(process) = self.processes.get(&pid) else {
+            return;
+        };
+        let name = process.job.argv.first().cloned().unwrap_or_default();
+        self.log.push(format!("signal {signal} {name}"));
+        if signal == libc::SIGKILL || !process.behaviour.stubborn {
+            self.end(pid, Exit::Signal(signal));
+        }
+    }
+
+    fn members(&self, group: &str) -> Vec<u32> {
+        let inside = |p: &Process| p.group.as_deref() == Some(group);
+        self.processes
+            .iter()
+            .filter(|(_, p)| inside(p))
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+}
+
+impl Kernel for Fake {
+    type Fd = FakeFd;
+    type Group = FakeGroup;
+
+    fn now(&self) -> u64 {
+        self.time
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        self.paths.contains(path)
+    }
+
+    fn read_file(&mut self, path: &str) -> Result<String> {
+        self.call("read", path)?;
+        let absent = || SysError::new("read", path, io::Error::from_raw_os_error(libc::ENOENT));
+        self.files.get(path).cloned().ok_or_else(absent)
+    }
+
+    fn pipe(&mut self) -> Result<(FakeFd, FakeFd)> {
+        self.call("make", "a pipe")?;
+        let channel = self.channel();
+        Ok((
+            FakeFd {
+                channel,
+                writes: false,
+            },
+            FakeFd {
+                channel,
+                writes: true,
+            },
+        ))
+    }
+
+    fn null(&mut self) -> Result<FakeFd> {
+        self.call("open", "/dev/null")?;
+        let channel = self.channel();
+        Ok(FakeFd {
+            channel,
+            writes: true,
+        })
+    }
+
+    fn notify_socket(&mut self, path: &str, _owner: Option<(u32, u32)>) -> Result<FakeFd> {
+        self.call("listen on", path)?;
+        let channel = self.channel();
+        self.notify.insert(path.to_owned(), channel);
+        Ok(FakeFd {
+            channel,
+            writes: false,
+        })
+    }
+
+    fn listen(&mut self, at: &ListenAt<'_>) -> Result<FakeFd> {
+        self.call("listen on", at.path)?;
+        let channel = self.channel();
+        let fd = FakeFd {
+            channel,
+            writes: false,
+        };
+        self.listening.insert(at.path.to_owned(), fd);
+        Ok(fd)
+    }
+
+    fn unlink(&mut self, path: &str) {
+        self.notify.remove(path);
+    }
+
+    fn read(&mut self, fd: &FakeFd, buffer: &mut [u8]) -> Result<Option<usize>> {
+        self.call("read", "a descriptor")?;
+        let Some(bytes) = self.data.get_mut(&fd.channel).and_then(VecDeque::pop_front) else {
+            return Ok(None);
+        };
+        let length = bytes.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(&bytes) {
+            *to = *from;
+        }
+        Ok(Some(length))
+    }
+
+    fn watch(&mut self, fd: &FakeFd, token: u64) -> Result<()> {
+        self.call("watch", "a descriptor")?;
+        self.watched.insert(fd.channel, token);
+        if self
+            .data
+            .get(&fd.channel)
+            .is_some_and(|waiting| !waiting.is_empty())
+        {
+            self.occurrences.push_back(Occurrence::Token(token));
+        }
+        Ok(())
+    }
+
+    fn unwatch(&mut self, fd: &FakeFd) {
+        self.watched.remove(&fd.channel);
+    }
+
+    fn make_group(&mut self, name: &str) -> Result<FakeGroup> {
+        self.call("make cgroup", name)?;
+        Ok(FakeGroup(name.to_owned()))
+    }
+
+    fn limit(&mut self, group: &FakeGroup, file: &str, value: &str) -> Result<()> {
+        self.call("write", file)?;
+        self.log.push(format!("limit {} {file} {value}", group.0));
+        Ok(())
+    }
+
+    fn is_populated(&mut self, group: &mut FakeGroup) -> Result<bool> {
+        self.call("read", &group.0.clone())?;
+        Ok(self.count(&group.0) > 0)
+    }
+
+    fn watch_group(&mut self, group: &FakeGroup, token: u64) -> Result<()> {
+        self.call("watch", &group.0)?;
+        self.watched_groups.insert(group.0.clone(), token);
+        self.tell_if_empty(&group.0);
+        Ok(())
+    }
+
+    fn signal_group(&mut self, group: &FakeGroup, signal: i32) -> Result<()> {
+        self.call("signal", &group.0)?;
+        for pid in self.members(&group.0) {
+            self.deliver(pid, signal);
+        }
+        Ok(())
+    }
+
+    fn kill_group(&mut self, group: &FakeGroup) -> Result<()> {
+        self.call("kill", &group.0)?;
+        self.log.push(format!("kill group {}", group.0));
+        for pid in self.members(&group.0) {
+            self.deliver(pid, libc::SIGKILL);
+        }
+        self.leftovers.remove(&group.0);
+        self.tell_if_empty(&group.0);
+        Ok(())
+    }
+
+    fn remove_group(&mut self, group: FakeGroup) {
+        self.watched_groups.remove(&group.0);
+    }
+
+    fn spawn(
+        &mut self,
+        job: &Job,
+        fds: &[(&FakeFd, i32)],
+        group: Option<&FakeGroup>,
+        token: u64,
+    ) -> Result<u32> {
+        let name = job.argv.first().cloned().unwrap_or_default();
+        self.call("start", &name)?;
+        self.next_pid = self.next_pid.saturating_add(1);
+        let pid = self.next_pid;
+        self.log.push(format!("run {}", job.argv.join(" ")));
+        let behaviour = self.programs.get(&name).cloned().unwrap_or_default();
+        let process = Process {
+            job: job.clone(),
+            group: group.map(|group| group.0.clone()),
+            fds: fds.iter().map(|(fd, number)| (**fd, *number)).collect(),
+            token,
+            behaviour: behaviour.clone(),
+        };
+        self.processes.insert(pid, process);
+        self.occurrences.push_back(Occurrence::Token(token));
+        if let Some((number, bytes)) = &behaviour.writes {
+            self.write(pid, *number, bytes);
+        }
+        if let Some(text) = &behaviour.notifies {
+            let path = job
+                .env
+                .iter()
+                .find_map(|entry| entry.strip_prefix("NOTIFY_SOCKET="));
+            if let Some(path) = path {
+                self.send(path, text);
+            }
+        }
+        if behaviour.exec_fails.is_some() {
+            return Ok(pid);
+        }
+        if let Some(exit) = behaviour.ends {
+            self.end(pid, exit);
+        }
+        Ok(pid)
+    }
+
+    fn start_of(&mut self, pid: u32) -> Result<Wait> {
+        self.call("read", "the report of a child")?;
+        let failed = self
+            .processes
+            .get(&pid)
+            .and_then(|process| process.behaviour.exec_fails);
+        let Some(errno) = failed else {
+            return Ok(Wait::Executed);
+        };
+        self.end(pid, Exit::Code(127));
+        Ok(Wait::Failed(Stage::Exec, errno))
+    }
+
+    fn adopt(&mut self, pid: u32) -> Result<()> {
+        self.call("adopt", "a process")?;
+        let alive = self.processes.contains_key(&pid);
+        let gone = || SysError::invalid("adopt process", pid.to_string(), "it is gone");
+        alive.then_some(()).ok_or_else(gone)
+    }
+
+    fn signal(&mut self, pid: u32, signal: i32) -> Result<()> {
+        self.call("signal", "a process")?;
+        self.deliver(pid, signal);
+        Ok(())
+    }
+
+    fn signal_session(&mut self, pid: u32, signal: i32) {
+        self.deliver(pid, signal);
+    }
+
+    fn reap(&mut self) -> Option<Dead> {
+        self.dead.pop_front()
+    }
+
+    fn set_timer(&mut self, deadline: Option<u64>) -> Result<()> {
+        self.call("set", "a timer")?;
+        self.timer = deadline;
+        Ok(())
+    }
+}
+
+impl Process {
+    /// The number its start is told under.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+}

@@ -1,0 +1,428 @@
+//! The calls that supervision needs, as a trait, so that a test can make the third one fail.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::pipe::PipeFlags;
+
+use crate::cgroup::{Cgroups, Group};
+use crate::epoll::{Epoll, Happening, Interest};
+use crate::error::{Cannot, Result, SysError};
+use crate::process::{self, Dead, Flight, Job, Wait};
+use crate::timer::{self, Timer};
+
+/// A stream socket that starts a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAt<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// Its permissions.
+    pub mode: u32,
+    /// Its group; absent: root's.
+    pub group: Option<u32>,
+}
+
+/// What supervision asks of the kernel. Nothing here waits.
+///
+/// Descriptors close when dropped. A `token` comes back with each event of what it was given for.
+pub trait Kernel {
+    /// An open descriptor.
+    type Fd: Debug;
+    /// A cgroup.
+    type Group: Debug;
+
+    /// Milliseconds of a clock that never goes back.
+    fn now(&self) -> u64;
+    /// True if the path leads to something.
+    fn exists(&mut self, path: &str) -> bool;
+    /// A small file as text.
+    ///
+    /// # Errors
+    /// It is absent, too large or no text.
+    fn read_file(&mut self, path: &str) -> Result<String>;
+    /// A pipe: the end to read from, which does not block, and the end to write to.
+    ///
+    /// # Errors
+    /// No descriptors to be had.
+    fn pipe(&mut self) -> Result<(Self::Fd, Self::Fd)>;
+    /// `/dev/null`, for reading and writing.
+    ///
+    /// # Errors
+    /// It is absent.
+    fn null(&mut self) -> Result<Self::Fd>;
+    /// A datagram socket at `path` that only root and `owner` (user, group) can send to.
+    ///
+    /// # Errors
+    /// The path is too long or its folder is absent.
+    fn notify_socket(&mut self, path: &str, owner: Option<(u32, u32)>) -> Result<Self::Fd>;
+    /// A listening stream socket; replaces a stale one.
+    ///
+    /// # Errors
+    /// The path is too long, or something else has the name.
+    fn listen(&mut self, at: &ListenAt<'_>) -> Result<Self::Fd>;
+    /// Removes a socket from the file system.
+    fn unlink(&mut self, path: &str);
+    /// Reads what is there; `None`: nothing now.
+    ///
+    /// # Errors
+    /// What read(2) reports.
+    fn read(&mut self, fd: &Self::Fd, buffer: &mut [u8]) -> Result<Option<usize>>;
+    /// Watches a descriptor for something to read.
+    ///
+    /// # Errors
+    /// Memory is short.
+    fn watch(&mut self, fd: &Self::Fd, token: u64) -> Result<()>;
+    /// Ends [`Kernel::watch`].
+    fn unwatch(&mut self, fd: &Self::Fd);
+    /// Makes a cgroup.
+    ///
+    /// # Errors
+    /// There are no cgroups here, or the kernel refuses.
+    fn make_group(&mut self, name: &str) -> Result<Self::Group>;
+    /// Sets one limit.
+    ///
+    /// # Errors
+    /// The controller is not to be had, or the value is refused.
+    fn limit(&mut self, group: &Self::Group, file: &str, value: &str) -> Result<()>;
+    /// True while there are processes in the cgroup.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn is_populated(&mut self, group: &mut Self::Group) -> Result<bool>;
+    /// Tells with `token` when a populated cgroup may have become empty.
+    ///
+    /// # Errors
+    /// Memory is short.
+    fn watch_group(&mut self, group: &Self::Group, token: u64) -> Result<()>;
+    /// Sends a signal to all processes in the cgroup.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn signal_group(&mut self, group: &Self::Group, signal: i32) -> Result<()>;
+    /// Kills everything in the cgroup.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn kill_group(&mut self, group: &Self::Group) -> Result<()>;
+    /// Removes a cgroup; one that is not empty stays.
+    fn remove_group(&mut self, group: Self::Group);
+    /// Starts a process; `token` comes back when [`Kernel::start_of`] has something to say.
+    ///
+    /// # Errors
+    /// No process to be had.
+    fn spawn(
+        &mut self,
+        job: &Job,
+        fds: &[(&Self::Fd, i32)],
+        group: Option<&Self::Group>,
+        token: u64,
+    ) -> Result<u32>;
+    /// How the start of a process went. The final answer is given once.
+    ///
+    /// # Errors
+    /// It is no process of ours, or the answer cannot be read.
+    fn start_of(&mut self, pid: u32) -> Result<Wait>;
+    /// Takes a process that others started, and that is now a child of ours, under supervision.
+    ///
+    /// # Errors
+    /// It is no living child of ours.
+    fn adopt(&mut self, pid: u32) -> Result<()>;
+    /// Signals one process of ours.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn signal(&mut self, pid: u32, signal: i32) -> Result<()>;
+    /// Signals the session that a process of ours was started as, where there is no cgroup to do it.
+    fn signal_session(&mut self, pid: u32, signal: i32);
+    /// Collects one dead child.
+    fn reap(&mut self) -> Option<Dead>;
+    /// Asks to be woken at this time at the latest.
+    ///
+    /// # Errors
+    /// None expected.
+    fn set_timer(&mut self, deadline: Option<u64>) -> Result<()>;
+}
+
+/// A process we know.
+#[derive(Debug)]
+struct Known {
+    pidfd: OwnedFd,
+    flight: Option<Flight>,
+}
+
+/// The kernel we run on.
+#[derive(Debug)]
+pub struct Linux {
+    epoll: Epoll,
+    timer: Timer,
+    groups: std::result::Result<Cgroups, String>,
+    known: BTreeMap<u32, Known>,
+}
+
+/// The timer's token; others may use any other number.
+pub const TIMER: u64 = u64::MAX;
+
+impl Linux {
+    /// Opens what waiting needs. Without cgroups it works too; [`Linux::cgroups`] says why there are none.
+    ///
+    /// # Errors
+    /// No descriptors to be had.
+    pub fn new() -> Result<Self> {
+        let (epoll, timer) = (Epoll::new()?, Timer::new()?);
+        epoll.add(&timer, TIMER, Interest::Read)?;
+        let groups = Cgroups::open().map_err(|error| crate::chain(&error));
+        Ok(Self {
+            epoll,
+            timer,
+            groups,
+            known: BTreeMap::new(),
+        })
+    }
+
+    /// The cgroups, or why there are none.
+    ///
+    /// # Errors
+    /// The reason in words.
+    pub fn cgroups(&self) -> std::result::Result<&Cgroups, &str> {
+        self.groups.as_ref().map_err(String::as_str)
+    }
+
+    /// The set of everything that is waited for.
+    #[must_use]
+    pub fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// Waits for events. The timer's is among them and already taken note of.
+    ///
+    /// # Errors
+    /// None expected.
+    pub fn wait(&mut self, happenings: &mut Vec<Happening>) -> Result<()> {
+        self.epoll.wait(happenings)?;
+        if happenings.iter().any(|happening| happening.token == TIMER) {
+            self.timer.fired();
+        }
+        Ok(())
+    }
+
+    fn known(&self, pid: u32) -> Result<&Known> {
+        let unknown = || SysError::invalid("find process", pid.to_string(), "it is none of ours");
+        self.known.get(&pid).ok_or_else(unknown)
+    }
+}
+
+impl Kernel for Linux {
+    type Fd = OwnedFd;
+    type Group = Group;
+
+    fn now(&self) -> u64 {
+        timer::now()
+    }
+
+    fn exists(&mut self, path: &str) -> bool {
+        crate::fs::exists_at(rustix::fs::CWD, path)
+    }
+
+    fn read_file(&mut self, path: &str) -> Result<String> {
+        crate::fs::read_text(path, 4096)
+    }
+
+    fn pipe(&mut self) -> Result<(OwnedFd, OwnedFd)> {
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).cannot("make", "a pipe")?;
+        // The reading end only: the writer is a service, which expects to block.
+        rustix::io::ioctl_fionbio(&read, true).cannot("make", "a pipe")?;
+        Ok((read, write))
+    }
+
+    fn null(&mut self) -> Result<OwnedFd> {
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).cannot("open", "/dev/null")
+    }
+
+    fn notify_socket(&mut self, path: &str, owner: Option<(u32, u32)>) -> Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+            .cannot("make", path)?;
+        let address = rustix::net::SocketAddrUnix::new(path).cannot("listen on", path)?;
+        if let Err(error) = rustix::net::bind(&fd, &address) {
+            if error != rustix::io::Errno::ADDRINUSE {
+                return Err(SysError::new("listen on", path, error));
+            }
+            self.unlink(path);
+            rustix::net::bind(&fd, &address).cannot("listen on", path)?;
+        }
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::chmod(path, mode).cannot("set the mode of", path)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid))
+                .cannot("set the owner of", path)?;
+        }
+        Ok(fd)
+    }
+
+    fn listen(&mut self, at: &ListenAt<'_>) -> Result<OwnedFd> {
+        if let Some((dir, _)) = at.path.rsplit_once('/').filter(|(dir, _)| !dir.is_empty()) {
+            std::fs::create_dir_all(dir).cannot("create", dir)?;
+        }
+        // Closed to others until its group is right.
+        let early = if at.group.is_some() {
+            at.mode & 0o700
+        } else {
+            at.mode
+        };
+        let listener = crate::socket::listen(at.path, early)?;
+        if let Some(gid) = at.group {
+            std::os::unix::fs::chown(at.path, None, Some(gid))
+                .cannot("set the group of", at.path)?;
+            let mode = rustix::fs::Mode::from_raw_mode(at.mode);
+            rustix::fs::chmod(at.path, mode).cannot("set the mode of", at.path)?;
+        }
+        Ok(OwnedFd::from(listener))
+    }
+
+    fn unlink(&mut self, path: &str) {
+        // Best effort: a stale socket is replaced by the next one.
+        rustix::fs::unlink(path).ok();
+    }
+
+    fn read(&mut self, fd: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>> {
+        match rustix::io::read(fd, buffer) {
+            Ok(length) => Ok(Some(length)),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+            Err(error) => Err(SysError::new("read", "a descriptor", error)),
+        }
+    }
+
+    fn watch(&mut self, fd: &OwnedFd, token: u64) -> Result<()> {
+        self.epoll.add(fd, token, Interest::Read)
+    }
+
+    fn unwatch(&mut self, fd: &OwnedFd) {
+        // It may not be watched: then there is nothing to end.
+        self.epoll.remove(fd).ok();
+    }
+
+    fn make_group(&mut self, name: &str) -> Result<Group> {
+        match &self.groups {
+            Ok(groups) => groups.make(name),
+            Err(why) => Err(SysError::invalid("make cgroup", name, why.as_str())),
+        }
+    }
+
+    fn limit(&mut self, group: &Group, file: &str, value: &str) -> Result<()> {
+        group.set(file, value)
+    }
+
+    fn is_populated(&mut self, group: &mut Group) -> Result<bool> {
+        group.is_populated()
+    }
+
+    fn watch_group(&mut self, group: &Group, token: u64) -> Result<()> {
+        let Some(events) = group.events() else {
+            return Err(SysError::invalid(
+                "watch",
+                group.name(),
+                "it was not looked at before",
+            ));
+        };
+        match self.epoll.add(events, token, Interest::Change) {
+            Err(error) if error.errno() == Some(libc::EEXIST) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn signal_group(&mut self, group: &Group, signal: i32) -> Result<()> {
+        group.signal(signal)
+    }
+
+    fn kill_group(&mut self, group: &Group) -> Result<()> {
+        group.kill()
+    }
+
+    fn remove_group(&mut self, group: Group) {
+        if let Ok(groups) = &self.groups {
+            groups.remove(group);
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        job: &Job,
+        fds: &[(&OwnedFd, i32)],
+        group: Option<&Group>,
+        token: u64,
+    ) -> Result<u32> {
+        let fds: Vec<_> = fds
+            .iter()
+            .map(|(fd, number)| (fd.as_fd(), *number))
+            .collect();
+        let spawned = process::spawn(job, &fds, group.map(|group| group.dir().as_fd()))?;
+        let watched = self.epoll.add(&spawned.flight, token, Interest::ReadEdge);
+        let pid = spawned.pid;
+        let known = Known {
+            pidfd: spawned.pidfd,
+            flight: Some(spawned.flight),
+        };
+        if let Err(error) = watched {
+            // Unwatched it could never be judged: it must not live. Its death is collected like any other.
+            process::signal(&known.pidfd, libc::SIGKILL).ok();
+            self.known.insert(pid, known);
+            return Err(error);
+        }
+        self.known.insert(pid, known);
+        Ok(pid)
+    }
+
+    fn start_of(&mut self, pid: u32) -> Result<Wait> {
+        let unknown = || SysError::invalid("find process", pid.to_string(), "it is none of ours");
+        let known = self.known.get_mut(&pid).ok_or_else(unknown)?;
+        let Some(flight) = &mut known.flight else {
+            return Ok(Wait::Executed);
+        };
+        let found = flight.poll()?;
+        if found == Wait::Executed {
+            known.flight = None;
+        }
+        Ok(found)
+    }
+
+    fn adopt(&mut self, pid: u32) -> Result<()> {
+        let pidfd = process::pidfd(pid)?;
+        if !process::is_child(pid) {
+            let why = "it is no living child of ours";
+            return Err(SysError::invalid("adopt process", pid.to_string(), why));
+        }
+        self.known.insert(
+            pid,
+            Known {
+                pidfd,
+                flight: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn signal(&mut self, pid: u32, signal: i32) -> Result<()> {
+        process::signal(&self.known(pid)?.pidfd, signal)
+    }
+
+    fn signal_session(&mut self, pid: u32, signal: i32) {
+        process::signal_session(pid, signal);
+    }
+
+    fn reap(&mut self) -> Option<Dead> {
+        let dead = process::reap()?;
+        if let Some(mut known) = self.known.remove(&dead.pid) {
+            if let Some(flight) = &mut known.flight {
+                flight.landed();
+            }
+        }
+        Some(dead)
+    }
+
+    fn set_timer(&mut self, deadline: Option<u64>) -> Result<()> {
+        self.timer.set(deadline)
+    }
+}

@@ -1,0 +1,494 @@
+//! Starting programs from PID 1, and collecting the dead.
+//!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | what is to be started, the flight between clone and exec, workers, reaping, signals |
+//! | `child` | the steps of the child |
+//! | `arch` | the machine code |
+//!
+//! A child shares our memory (`CLONE_VM`) until it executes its program: no page tables are copied, and unlike with
+//! `vfork` we go on working meanwhile, so a program on a slow disk does not stop PID 1. What the child reads is owned
+//! by a [`Flight`], which lives until the report pipe is closed by exec.
+
+mod arch;
+mod child;
+
+use std::ffi::{CString, c_char};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
+
+use crate::error::{Cannot, Result, SysError};
+
+/// Where programs without a slash in their name are looked for.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The child's stack. It needs well under 2 KiB; the rest is room for a signal frame of wide registers.
+const STACK: usize = 32 * 1024;
+
+/// User and groups by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
+}
+
+/// What a process is made of, in plain values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Job {
+    /// Program and arguments; a name without a slash is looked for in [`PATH`].
+    pub argv: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory; absent: `/`.
+    pub workdir: Option<String>,
+    /// File mode mask.
+    pub umask: u32,
+    /// Added to its score when memory runs out.
+    pub oom_score_adj: i16,
+    /// Absent: root.
+    pub ids: Option<Ids>,
+    /// Controlling terminal, standard input.
+    pub tty: Option<String>,
+    /// The terminal is standard output and standard error too.
+    pub tty_output: [bool; 2],
+    /// Directories to make with their parents; the last part belongs to the user.
+    pub dirs: Vec<String>,
+    /// Adds `LISTEN_PID` with the process' own id.
+    pub listen_pid: bool,
+}
+
+/// Step of a child that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Stage {
+    /// Descriptors could not be passed on.
+    Descriptors = 1,
+    /// The terminal cannot be opened.
+    Terminal,
+    /// A directory cannot be made.
+    Directories,
+    /// The out-of-memory score cannot be set.
+    OomScore,
+    /// User or group cannot be taken on.
+    Identity,
+    /// The working directory cannot be entered.
+    WorkDir,
+    /// The program cannot be executed.
+    Exec,
+}
+
+impl Stage {
+    fn from_number(number: i32) -> Self {
+        match number {
+            1 => Self::Descriptors,
+            2 => Self::Terminal,
+            3 => Self::Directories,
+            4 => Self::OomScore,
+            5 => Self::Identity,
+            6 => Self::WorkDir,
+            _ => Self::Exec,
+        }
+    }
+
+    /// The step in words: "cannot {words}".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Descriptors => "pass descriptors to",
+            Self::Terminal => "open the terminal of",
+            Self::Directories => "make the directories of",
+            Self::OomScore => "set the out-of-memory score of",
+            Self::Identity => "change to the user of",
+            Self::WorkDir => "enter the working directory of",
+            Self::Exec => "execute",
+        }
+    }
+}
+
+/// What is known about a child that was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// It has not executed its program yet.
+    Flying,
+    /// It has.
+    Executed,
+    /// It could not: step and error number.
+    Failed(Stage, i32),
+}
+
+/// The memory a child uses until it executes its program.
+#[derive(Debug)]
+struct Memory {
+    _prepared: Box<child::Prepared>,
+    _stack: Vec<u64>,
+}
+
+/// A child between clone and exec.
+#[derive(Debug)]
+pub struct Flight {
+    report: File,
+    memory: Option<Memory>,
+}
+
+impl Flight {
+    /// Asks how the start went, without waiting. To be asked again when [`Flight::as_fd`] is readable.
+    ///
+    /// # Errors
+    /// Reading failed for another reason than having to wait.
+    pub fn poll(&mut self) -> Result<Wait> {
+        let mut record = [0; 8];
+        let found = match self.report.read(&mut record) {
+            Ok(8) => Wait::from_record(record),
+            // The pipe is closed by exec, and by a death before exec: the latter is told by the exit status.
+            Ok(_) => Wait::Executed,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Ok(Wait::Flying);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                return Ok(Wait::Flying);
+            }
+            Err(error) => return Err(SysError::new("read", "the report of a child", error)),
+        };
+        // After a record only the end of the process follows, which needs its stack for one more system call.
+        if found == Wait::Executed {
+            drop(self.memory.take());
+        }
+        Ok(found)
+    }
+
+    /// To be called when the process has been collected: nobody uses its memory any more.
+    pub fn landed(&mut self) {
+        drop(self.memory.take());
+    }
+}
+
+impl AsFd for Flight {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // The child may still run on this memory: rather lose it than give it to somebody else.
+        if let Some(memory) = self.memory.take() {
+            std::mem::forget(memory);
+        }
+    }
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its process id; stays its own until it has been collected.
+    pub pid: u32,
+    /// It as a descriptor.
+    pub pidfd: OwnedFd,
+    /// Its way to exec.
+    pub flight: Flight,
+}
+
+/// Starts `job` with the descriptors `fds` (each with the number it gets), in the cgroup whose directory is `group`.
+///
+/// The child gets a session of its own and takes all signals; what we ignore it ignores (see
+/// [`crate::signal::Signals::take_over`]). Of our descriptors, all of which close on exec, only those named reach it.
+///
+/// # Errors
+/// No process or descriptor to be had, or a text with a NUL in it. What fails after that is told by the [`Flight`].
+pub fn spawn(
+    job: &Job,
+    fds: &[(BorrowedFd<'_>, i32)],
+    group: Option<BorrowedFd<'_>>,
+) -> Result<Spawned> {
+    let name = job.argv.first().map_or("", String::as_str);
+    let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+    let (report, told) = rustix::pipe::pipe_with(flags).cannot("start", name)?;
+    let prepared = Box::new(prepare(job, fds, told.as_raw_fd())?);
+    let mut stack: Vec<u64> = Vec::new();
+    let words = STACK.div_ceil(size_of::<u64>());
+    stack
+        .try_reserve_exact(words)
+        .map_err(std::io::Error::other)
+        .cannot("start", name)?;
+    let mut pidfd: i32 = -1;
+    // The kernel wants the lowest address and aligns nothing: both ends are rounded to 16 bytes.
+    let low = (stack.as_mut_ptr() as u64).next_multiple_of(16);
+    let size = (STACK as u64).saturating_sub(16) & !15;
+    let vm = flag(libc::CLONE_VM) | flag(libc::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
+    let into = if group.is_some() {
+        CLONE_INTO_CGROUP
+    } else {
+        0
+    };
+    let args = arch::CloneArgs {
+        flags: vm | into,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: flag(libc::SIGCHLD),
+        stack: low,
+        stack_size: size,
+        cgroup: group.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or_default()),
+        ..arch::CloneArgs::default()
+    };
+    let argument: *const child::Prepared = &raw const *prepared;
+    // SAFETY: stack and argument are kept by the Flight until the child has executed its program or was collected;
+    // `start` never returns and uses neither thread-local storage nor the allocator.
+    let answer = unsafe { arch::clone3(&args, child::start, argument.cast()) };
+    let pid = match u32::try_from(answer) {
+        Ok(pid) => pid,
+        Err(_) => {
+            let errno = i32::try_from(answer.saturating_neg()).unwrap_or(libc::EIO);
+            let error = std::io::Error::from_raw_os_error(errno);
+            return Err(SysError::new("start", name, error));
+        }
+    };
+    // SAFETY: the kernel has just put a new descriptor there, and nobody else knows it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let memory = Some(Memory {
+        _prepared: prepared,
+        _stack: stack,
+    });
+    let flight = Flight {
+        report: File::from(report),
+        memory,
+    };
+    Ok(Spawned { pid, pidfd, flight })
+}
+
+/// `CLONE_CLEAR_SIGHAND` and `CLONE_INTO_CGROUP` of `linux/sched.h`; beyond the 32 bits that libc's type holds.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+fn flag(number: i32) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+fn c_string(text: &str) -> Result<CString> {
+    CString::new(text).map_err(|error| SysError::new("start", text, error))
+}
+
+fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<child::Prepared> {
+    let mut strings = Vec::new();
+    let mut argv = pointers(&job.argv, &mut strings)?;
+    let mut envp = pointers(&job.env, &mut strings)?;
+    let mut pid_text = std::ptr::null_mut();
+    if job.listen_pid {
+        let mut text = b"LISTEN_PID=".to_vec();
+        let name = text.len();
+        text.resize(name.saturating_add(11), 0);
+        let start = text.as_mut_ptr();
+        envp.push(start.cast_const().cast());
+        pid_text = start.wrapping_add(name);
+        strings.push(text);
+    }
+    argv.push(std::ptr::null());
+    envp.push(std::ptr::null());
+    let top = fds.iter().map(|(_, to)| *to).max().unwrap_or(2).max(2);
+    let [out, err] = job.tty_output;
+    let tty = match &job.tty {
+        Some(path) => Some((c_string(path)?, [true, out, err])),
+        None => None,
+    };
+    let workdir = c_string(job.workdir.as_deref().unwrap_or("/"))?;
+    Ok(child::Prepared {
+        report,
+        moves: fds.iter().map(|(fd, to)| (fd.as_raw_fd(), *to)).collect(),
+        above: top.saturating_add(1),
+        tty,
+        dirs: dirs(&job.dirs)?,
+        workdir: Some(workdir),
+        umask: job.umask,
+        oom: match job.oom_score_adj {
+            0 => Vec::new(),
+            score => score.to_string().into_bytes(),
+        },
+        ids: job
+            .ids
+            .as_ref()
+            .map(|ids| (ids.uid, ids.gid, ids.groups.clone())),
+        programs: programs(job.argv.first().map_or("", String::as_str))?,
+        argv,
+        envp,
+        pid_text,
+        _strings: strings,
+    })
+}
+
+fn pointers(texts: &[String], strings: &mut Vec<Vec<u8>>) -> Result<Vec<*const c_char>> {
+    let mut found = Vec::with_capacity(texts.len().saturating_add(2));
+    for text in texts {
+        // Moving the vector does not move its bytes, so the pointer stays good while `strings` is kept.
+        let bytes = c_string(text)?.into_bytes_with_nul();
+        found.push(bytes.as_ptr().cast());
+        strings.push(bytes);
+    }
+    Ok(found)
+}
+
+fn programs(name: &str) -> Result<Vec<CString>> {
+    if name.contains('/') {
+        return Ok(vec![c_string(name)?]);
+    }
+    PATH.split(':')
+        .map(|dir| c_string(&format!("{dir}/{name}")))
+        .collect()
+}
+
+/// Each directory after its parents; only the last part belongs to the user.
+fn dirs(paths: &[String]) -> Result<Vec<(CString, bool)>> {
+    let mut all = Vec::new();
+    for path in paths {
+        for (at, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
+            all.push((c_string(path.get(..at).unwrap_or_default())?, false));
+        }
+        all.push((c_string(path)?, true));
+    }
+    Ok(all)
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With this code.
+    Code(u8),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "it exited with code {code}"),
+            Self::Signal(signal) => write!(f, "it was killed by signal {signal}"),
+        }
+    }
+}
+
+/// A process that was collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dead {
+    /// Its process id, free for others from now on.
+    pub pid: u32,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+/// Collects one dead child, own or inherited, without waiting; `None`: there is none.
+#[must_use]
+pub fn reap() -> Option<Dead> {
+    let found = rustix::process::wait(WaitOptions::NOHANG).ok().flatten();
+    let (pid, status) = found?;
+    Some(Dead {
+        pid: u32::try_from(pid.as_raw_nonzero().get()).ok()?,
+        exit: exit_of(status),
+    })
+}
+
+fn exit_of(status: WaitStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Signal(0),
+    }
+}
+
+/// True if `pid` is a living child of ours: then its number cannot pass to another process before we collect it.
+#[must_use]
+pub fn is_child(pid: u32) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    number.is_some_and(|number| {
+        matches!(
+            rustix::process::waitid(WaitId::Pid(number), options),
+            Ok(None)
+        )
+    })
+}
+
+/// A child of ours as a descriptor.
+///
+/// # Errors
+/// There is no such process.
+pub fn pidfd(pid: u32) -> Result<OwnedFd> {
+    let object = pid.to_string();
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let number =
+        number.ok_or_else(|| SysError::invalid("open process", &object, "no such number"))?;
+    rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty())
+        .cannot("open process", object)
+}
+
+/// Sends a signal.
+///
+/// # Errors
+/// The process is gone (`ESRCH`), or there is no such signal.
+pub fn signal(process: impl AsFd, number: i32) -> Result<()> {
+    let object = format!("signal {number}");
+    let signal = Signal::from_named_raw(number)
+        .ok_or_else(|| SysError::invalid("send", &object, "there is no such signal"))?;
+    rustix::process::pidfd_send_signal(process, signal).cannot("send", object)
+}
+
+/// Sends a signal to the session (and process group) that a process was started as by [`spawn`].
+pub fn signal_session(pid: u32, number: i32) {
+    if let Some(leader) = i32::try_from(pid).ok().filter(|pid| *pid > 1) {
+        // SAFETY: no pointers; a group that is gone is no error to us.
+        unsafe { libc::kill(leader.saturating_neg(), number) };
+    }
+}
+
+/// Sends a signal to every process but PID 1 and ourselves: the end of an orderly shutdown.
+pub fn signal_everyone(number: i32) {
+    // SAFETY: no pointers; -1 means everyone. As PID 1 there is nobody else left to ask.
+    unsafe { libc::kill(-1, number) };
+}
+
+/// A copy of this process that does one piece of work and ends.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its process id.
+    pub pid: u32,
+    /// It as a descriptor, readable when it has ended.
+    pub pidfd: OwnedFd,
+    /// What it writes; does not block.
+    pub output: File,
+}
+
+/// Forks; the copy does `work`, given the end it writes to, and exits with the number returned.
+///
+/// To be called while this process has one thread only: the copy has just this one.
+///
+/// # Errors
+/// No process or descriptor to be had.
+pub fn fork_worker(work: impl FnOnce(File) -> u8) -> Result<Worker> {
+    let (output, input) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).cannot("make", "a pipe")?;
+    rustix::io::ioctl_fionbio(&output, true).cannot("make", "a pipe")?;
+    // SAFETY: one thread, so no lock can be held by somebody who does not exist in the copy.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        drop(output);
+        let work = std::panic::AssertUnwindSafe(|| work(File::from(input)));
+        let code = std::panic::catch_unwind(work).unwrap_or(101);
+        // SAFETY: ends the copy without running what belongs to the original.
+        unsafe { libc::_exit(i32::from(code)) };
+    }
+    if pid < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(SysError::new("start", "a worker", error));
+    }
+    let pid = u32::try_from(pid).unwrap_or_default();
+    Ok(Worker {
+        pid,
+        pidfd: pidfd(pid)?,
+        output: File::from(output),
+    })
+}
+
+#[cfg(test)]
+mod tests;

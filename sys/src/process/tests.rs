@@ -1,0 +1,132 @@
+use super::*;
+use std::time::{Duration, Instant};
+
+fn job(argv: &[&str]) -> Job {
+    Job {
+        argv: argv.iter().map(ToString::to_string).collect(),
+        umask: 0o022,
+        ..Job::default()
+    }
+}
+
+/// Waits for one child without disturbing those of other tests.
+fn wait(pid: u32) -> Exit {
+    let number = Pid::from_raw(i32::try_from(pid).unwrap());
+    let found = rustix::process::waitpid(number, WaitOptions::empty());
+    exit_of(found.unwrap().unwrap().1)
+}
+
+fn settle(flight: &mut Flight) -> Wait {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = flight.poll().unwrap();
+        if found != Wait::Flying || Instant::now() > end {
+            return found;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn output_of(job: &Job) -> String {
+    let (mut read, write) = std::io::pipe().unwrap();
+    let mut spawned = spawn(job, &[(write.as_fd(), 1)], None).unwrap();
+    drop(write);
+    assert_eq!(settle(&mut spawned.flight), Wait::Executed);
+    let mut text = String::new();
+    read.read_to_string(&mut text).unwrap();
+    assert_eq!(wait(spawned.pid), Exit::Code(0));
+    text
+}
+
+#[test]
+fn a_program_runs_with_its_arguments_environment_and_descriptors() {
+    let mut echo = job(&["sh", "-c", "echo $A $0; pwd; umask", "zero"]);
+    echo.env = vec!["A=b c".into(), "PATH=/usr/bin:/bin".into()];
+    echo.workdir = Some("/usr".into());
+    echo.umask = 0o027;
+    assert_eq!(output_of(&echo), "b c zero\n/usr\n0027\n");
+}
+
+#[test]
+fn the_child_knows_its_own_id_and_takes_all_signals() {
+    let mut show = job(&[
+        "sh",
+        "-c",
+        "test $LISTEN_PID = $$; echo $?; grep ^SigBlk /proc/self/status",
+    ]);
+    show.env = vec!["PATH=/usr/bin:/bin".into()];
+    show.listen_pid = true;
+    let text = output_of(&show);
+    assert_eq!(text, "0\nSigBlk:\t0000000000000000\n");
+}
+
+#[test]
+fn a_descriptor_that_is_not_named_does_not_reach_the_child() {
+    let (read, _write) = std::io::pipe().unwrap();
+    let own = read.as_fd().as_raw_fd();
+    let mut look = job(&["sh", "-c", &format!("test -e /proc/$$/fd/{own}; echo $?")]);
+    look.env = vec!["PATH=/usr/bin:/bin".into()];
+    assert_eq!(output_of(&look), "1\n");
+}
+
+#[test]
+fn a_failed_exec_names_step_and_reason() {
+    for (mut bad, stage, errno) in [
+        (job(&["/nonexistent"]), Stage::Exec, libc::ENOENT),
+        (
+            job(&["no-such-program-anywhere"]),
+            Stage::Exec,
+            libc::ENOENT,
+        ),
+        (job(&["/etc/passwd"]), Stage::Exec, libc::EACCES),
+    ] {
+        bad.env = Vec::new();
+        let mut spawned = spawn(&bad, &[], None).unwrap();
+        assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
+        assert_eq!(wait(spawned.pid), Exit::Code(127));
+        spawned.flight.landed();
+    }
+    let mut nowhere = job(&["/bin/true"]);
+    nowhere.workdir = Some("/nonexistent".into());
+    let mut spawned = spawn(&nowhere, &[], None).unwrap();
+    assert_eq!(
+        settle(&mut spawned.flight),
+        Wait::Failed(Stage::WorkDir, libc::ENOENT)
+    );
+    wait(spawned.pid);
+}
+
+#[test]
+fn descriptors_that_stand_in_each_others_place_arrive_where_they_should() {
+    let (mut read_a, write_a) = std::io::pipe().unwrap();
+    let (mut read_b, write_b) = std::io::pipe().unwrap();
+    let both = job(&["/bin/sh", "-c", "echo a >&3; echo b >&4"]);
+    let (a, b) = (write_a.as_fd(), write_b.as_fd());
+    let mut spawned = spawn(&both, &[(a, 3), (b, 4)], None).unwrap();
+    assert_eq!(settle(&mut spawned.flight), Wait::Executed);
+    drop((write_a, write_b));
+    let (mut text_a, mut text_b) = (String::new(), String::new());
+    read_a.read_to_string(&mut text_a).unwrap();
+    read_b.read_to_string(&mut text_b).unwrap();
+    assert_eq!((text_a.as_str(), text_b.as_str()), ("a\n", "b\n"));
+    wait(spawned.pid);
+}
+
+#[test]
+fn a_worker_sends_its_result_and_ends() {
+    let worker = fork_worker(|mut out| {
+        use std::io::Write;
+        u8::from(out.write_all(b"done").is_err())
+    })
+    .unwrap();
+    assert_eq!(wait(worker.pid), Exit::Code(0));
+    let mut text = String::new();
+    let mut output = worker.output;
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "done");
+}
+
+#[test]
+fn a_text_with_a_nul_is_refused_before_anything_is_started() {
+    assert!(spawn(&job(&["/bin/\0true"]), &[], None).is_err());
+}

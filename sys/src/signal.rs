@@ -1,0 +1,51 @@
+//! Signals as something to read: PID 1 has no signal handlers.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::error::{Result, SysError};
+
+/// All signals of this process, to be read one by one.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks all signals from now on and makes them readable. SIGPIPE gets its default disposition back, so that
+    /// programs started later do not inherit that Rust ignores it.
+    ///
+    /// # Errors
+    /// No descriptor to be had.
+    pub fn take_over() -> Result<Self> {
+        let failed = |error: nix::errno::Errno| SysError::new("take over", "signals", error);
+        let all = SigSet::all();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).map_err(failed)?;
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(failed)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        SignalFd::with_flags(&all, flags).map(Self).map_err(failed)
+    }
+
+    /// The number of the next signal that came; `None`: none is waiting.
+    pub fn take(&mut self) -> Option<i32> {
+        let found = self.0.read_signal().ok().flatten()?;
+        i32::try_from(found.ssi_signo).ok()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Takes all signals again, as a process does that was started by [`crate::process::spawn`]: for copies of PID 1 that
+/// go on without executing a program.
+///
+/// # Errors
+/// None that the kernel documents for this use.
+pub fn unblock_all() -> Result<()> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .map_err(|error| SysError::new("take", "signals", error))
+}

@@ -1,0 +1,110 @@
+//! One timer for the nearest of all deadlines.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+use crate::error::{Cannot, Result};
+
+/// Milliseconds of the clock that all deadlines are on (`CLOCK_MONOTONIC`: a suspended machine starts no timeouts).
+#[must_use]
+pub fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let rest = u64::try_from(time.tv_nsec).unwrap_or_default();
+    let millis = rest.checked_div(1_000_000).unwrap_or_default();
+    seconds.saturating_mul(1000).saturating_add(millis)
+}
+
+/// A timer that becomes readable at its deadline.
+#[derive(Debug)]
+pub struct Timer {
+    fd: OwnedFd,
+    set: Option<u64>,
+}
+
+impl Timer {
+    /// A timer without a deadline.
+    ///
+    /// # Errors
+    /// No descriptor to be had.
+    pub fn new() -> Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let fd = timerfd_create(TimerfdClockId::Monotonic, flags).cannot("make", "a timer")?;
+        Ok(Self { fd, set: None })
+    }
+
+    /// Sets the deadline, in the clock of [`now`]; `None`: never. A later one than the one set is not told to the
+    /// kernel: the timer then fires early, which costs one look at the clock instead of a call per change.
+    ///
+    /// # Errors
+    /// None that the kernel documents for this use.
+    pub fn set(&mut self, deadline: Option<u64>) -> Result<()> {
+        let earlier = match (deadline, self.set) {
+            (Some(new), Some(old)) => new < old,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if !earlier {
+            return Ok(());
+        }
+        // 0 would disarm it; and a millisecond that has begun is over only at its end.
+        let millis = deadline.unwrap_or_default().max(1);
+        let seconds = millis.checked_div(1000).unwrap_or_default();
+        let rest = millis
+            .checked_rem(1000)
+            .unwrap_or_default()
+            .saturating_mul(1_000_000);
+        let value = Timespec {
+            tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(rest).unwrap_or_default(),
+        };
+        let spec = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: value,
+        };
+        timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &spec).cannot("set", "a timer")?;
+        self.set = deadline;
+        Ok(())
+    }
+
+    /// To be called when it is readable: makes it ready to be set again.
+    pub fn fired(&mut self) {
+        let mut count = [0; 8];
+        // Nothing to read: it was set anew in the meantime, which is just as well.
+        rustix::io::read(&self.fd, &mut count).ok();
+        self.set = None;
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoll::{Epoll, Interest};
+
+    #[test]
+    fn it_fires_at_the_nearest_deadline_and_can_be_set_again() {
+        let mut timer = Timer::new().unwrap();
+        let mut epoll = Epoll::new().unwrap();
+        epoll.add(&timer, 1, Interest::Read).unwrap();
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            let begin = now();
+            timer.set(Some(begin + 5000)).unwrap();
+            timer.set(Some(begin + 20)).unwrap();
+            timer.set(Some(begin + 9000)).unwrap();
+            epoll.wait(&mut found).unwrap();
+            assert!(now() >= begin + 20);
+            timer.fired();
+        }
+    }
+}
