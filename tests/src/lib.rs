@@ -20,6 +20,7 @@
 pub mod console;
 pub mod disk;
 pub mod grub;
+pub mod guest;
 pub mod host;
 pub mod initramfs;
 pub mod isolate;
@@ -32,4 +33,5 @@ pub mod qemu;
 pub mod rootfs;
 pub mod run;
 pub mod say;
+pub mod system;
 pub mod tier;

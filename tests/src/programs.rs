@@ -2,6 +2,7 @@
 
 use crate::{paths, run};
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,26 +43,33 @@ impl Programs {
             let mut install = run::command("install", ["-D", "-m", "0755"]);
             run::quiet(install.arg(program).arg(root.join(place)))?;
         }
-        let services = root.join("usr/lib/rinit/services");
-        std::fs::create_dir_all(&services)
-            .with_context(|| format!("cannot make {}", services.display()))?;
-        let shipped = paths::workspace().join("services");
-        let entries = std::fs::read_dir(&shipped)
-            .with_context(|| format!("cannot read {}", shipped.display()))?;
-        for entry in entries {
-            let file = entry
-                .with_context(|| format!("cannot read {}", shipped.display()))?
-                .path();
-            if file.extension().is_some_and(|end| end == "toml") {
-                run::quiet(
-                    run::command("install", ["-m", "0644", "-t"])
-                        .arg(&services)
-                        .arg(&file),
-                )?;
-            }
-        }
+        install_units(root)?;
         run::quiet(run::command("ln", ["-sfn", "../bin/rinit"]).arg(root.join("usr/sbin/init")))
     }
+}
+
+/// The shipped units, and the empty files that enable some of them.
+fn install_units(root: &Path) -> Result<()> {
+    let shipped = paths::workspace().join("services");
+    let target = root.join("usr/lib/rinit");
+    let units = target.join("services");
+    fs::create_dir_all(&units).with_context(|| format!("cannot make {}", units.display()))?;
+    let entries =
+        fs::read_dir(&shipped).with_context(|| format!("cannot read {}", shipped.display()))?;
+    for entry in entries {
+        let file = entry
+            .with_context(|| format!("cannot read {}", shipped.display()))?
+            .path();
+        if file.extension().is_some_and(|end| end == "toml") {
+            run::quiet(
+                run::command("install", ["-m", "0644", "-t"])
+                    .arg(&units)
+                    .arg(&file),
+            )?;
+        }
+    }
+    let mut copy = run::command("cp", ["-r", "--no-preserve=ownership"]);
+    run::quiet(copy.arg(shipped.join("groups")).arg(&target))
 }
 
 /// Builds all four programs, release profile; cargo itself skips what is fresh. Cargo's progress goes
