@@ -83,10 +83,12 @@ pub struct Exec {
     pub start: Vec<Vec<String>>,
     /// Commands run after it ended.
     pub stop_post: Vec<Vec<String>>,
-    /// User by name or number; resolved in the child.
+    /// User by name or number, for people.
     pub user: Option<Box<str>>,
-    /// Group by name or number.
+    /// Group by name or number, for people.
     pub group: Option<Box<str>>,
+    /// User and groups by number, filled in by whoever reads `/etc/passwd`; absent with a user or group: unknown.
+    pub ids: Option<Ids>,
     /// Working directory.
     pub workdir: Option<Box<str>>,
     /// File mode mask.
@@ -109,6 +111,17 @@ pub struct Exec {
     pub console: bool,
     /// Its terminal.
     pub tty: Option<Box<str>>,
+}
+
+/// User and groups by number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
 }
 
 /// An OCI container: created, adopted and started by the runtime's own commands.
@@ -207,6 +220,8 @@ pub struct Socket {
     pub mode: u32,
     /// Its group by name or number.
     pub group: Option<Box<str>>,
+    /// Its group by number, filled in by whoever reads `/etc/group`; absent with a group: unknown.
+    pub gid: Option<u32>,
 }
 
 impl Unit {

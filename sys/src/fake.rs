@@ -144,7 +144,8 @@ impl Fake {
             let left = self.leftovers.entry(group.clone()).or_default();
             *left = left.saturating_add(process.behaviour.leaves);
         }
-        self.dead.push_back(Dead { pid, exit });
+        let failed = process.behaviour.exec_fails.map(|errno| (Stage::Exec, errno));
+        self.dead.push_back(Dead { pid, exit, failed });
         self.occurrences.push_back(Occurrence::Child);
         if let Some(group) = process.group {
             self.tell_if_empty(&group);

@@ -119,7 +119,7 @@ pub trait Kernel {
         group: Option<&Self::Group>,
         token: u64,
     ) -> Result<u32>;
-    /// How the start of a process went. The final answer is given once.
+    /// How the start of a process went. A failure is told by [`Kernel::reap`] again.
     ///
     /// # Errors
     /// It is no process of ours, or the answer cannot be read.
@@ -150,6 +150,7 @@ pub trait Kernel {
 struct Known {
     pidfd: OwnedFd,
     flight: Option<Flight>,
+    failed: Option<(process::Stage, i32)>,
 }
 
 /// The kernel we run on.
@@ -364,6 +365,7 @@ impl Kernel for Linux {
         let known = Known {
             pidfd: spawned.pidfd,
             flight: Some(spawned.flight),
+            failed: None,
         };
         if let Err(error) = watched {
             // Unwatched it could never be judged: it must not live. Its death is collected like any other.
@@ -382,8 +384,10 @@ impl Kernel for Linux {
             return Ok(Wait::Executed);
         };
         let found = flight.poll()?;
-        if found == Wait::Executed {
-            known.flight = None;
+        match found {
+            Wait::Executed => known.flight = None,
+            Wait::Failed(stage, errno) => known.failed = Some((stage, errno)),
+            Wait::Flying => {}
         }
         Ok(found)
     }
@@ -399,6 +403,7 @@ impl Kernel for Linux {
             Known {
                 pidfd,
                 flight: None,
+                failed: None,
             },
         );
         Ok(())
@@ -413,9 +418,14 @@ impl Kernel for Linux {
     }
 
     fn reap(&mut self) -> Option<Dead> {
-        let dead = process::reap()?;
+        let mut dead = process::reap()?;
         if let Some(mut known) = self.known.remove(&dead.pid) {
+            dead.failed = known.failed;
             if let Some(flight) = &mut known.flight {
+                // It may have died before anybody asked how its start went.
+                if let Ok(Wait::Failed(stage, errno)) = flight.poll() {
+                    dead.failed = Some((stage, errno));
+                }
                 flight.landed();
             }
         }

@@ -5,6 +5,10 @@
 //! | `error` | `SysError`, and how a chain of causes becomes one line |
 //! | `fs` | reading with a limit, writes that survive a power cut, barriers, locks |
 //! | `copy` | copying one file, link or node with everything that belongs to it |
+//! | `process` | starting programs from PID 1, collecting the dead |
+//! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
+//! | `cgroup` | a control group per service |
+//! | `kernel` | the calls that supervision needs, as a trait; `fake` is its double for tests |
 //! | `clock` | time since the kernel started |
 //! | `run` | starting a helper program and waiting for it |
 //! | `btrfs` | subvolumes, snapshots, their properties |
@@ -32,16 +36,21 @@
 
 pub mod block;
 pub mod btrfs;
+pub mod cgroup;
 pub mod btrfs_fs;
 pub mod clock;
 pub mod console;
 pub mod copy;
 pub mod efivar;
+pub mod epoll;
 pub mod error;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod fs;
 pub mod gpt;
 pub mod inherit;
 mod ioctl;
+pub mod kernel;
 pub mod loopdev;
 pub mod module;
 pub mod mount;
@@ -49,10 +58,13 @@ pub mod mountinfo;
 pub mod namespace;
 pub mod node;
 pub mod power;
+pub mod process;
 pub mod run;
+pub mod signal;
 pub mod socket;
 pub mod space;
 pub mod switchroot;
+pub mod timer;
 pub mod uevent;
 
 #[cfg(test)]

@@ -213,5 +213,6 @@ fn socket(unit: &UnitName, from: &units::Socket) -> Socket {
         name: from.name.as_deref().unwrap_or(unit.as_str()).into(),
         mode: mode.unwrap_or(SOCKET_MODE),
         group: from.group.as_deref().map(Into::into),
+        gid: None,
     }
 }

@@ -377,6 +377,8 @@ pub struct Dead {
     pub pid: u32,
     /// How it ended.
     pub exit: Exit,
+    /// The step it failed at before it could execute its program; told by whoever watched its [`Flight`].
+    pub failed: Option<(Stage, i32)>,
 }
 
 /// Collects one dead child, own or inherited, without waiting; `None`: there is none.
@@ -387,6 +389,7 @@ pub fn reap() -> Option<Dead> {
     Some(Dead {
         pid: u32::try_from(pid.as_raw_nonzero().get()).ok()?,
         exit: exit_of(status),
+        failed: None,
     })
 }
 
