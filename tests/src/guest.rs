@@ -1,6 +1,7 @@
 //! Questions and orders to a system that runs in a machine, given at its login shell.
 
 use crate::console::Console;
+use crate::system::CONTAINER;
 use anyhow::{Context, Result, bail};
 use rootspec::protocol::{init, store};
 use serde::de::DeserializeOwned;
@@ -10,6 +11,65 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// From power-on to the login prompt.
 pub const BOOT: Duration = Duration::from_secs(300);
+
+/// What the boot stage says when it hands over.
+pub const STAGE_WORDS: &str = "rinit-boot: ";
+/// What process 1 says first.
+pub const RINIT_WORDS: &str = "rinit: ";
+
+/// A snapshot's number, 0 for none.
+pub fn number(id: Option<rootspec::SnapshotId>) -> u32 {
+    id.map_or(0, rootspec::SnapshotId::get)
+}
+
+/// Waits until the enabled services and the container are up.
+///
+/// # Errors
+/// When one is not in time: all units with their state.
+pub fn services_up(console: &mut Console) -> Result<String> {
+    const NAMES: [&str; 5] = ["udev", "dbus", "sshd", "console-getty", CONTAINER];
+    let up = |list: &init::UnitList| {
+        let is_up = |name: &&str| {
+            list.units
+                .iter()
+                .any(|unit| unit.name == **name && unit.state == "up")
+        };
+        NAMES.iter().all(is_up)
+    };
+    until(console, BOOT, units, up)?;
+    Ok(NAMES.join(", "))
+}
+
+/// Makes a snapshot of the running one in which `script` was run.
+///
+/// # Errors
+/// When `rootctl run` fails.
+pub fn make_snapshot(console: &mut Console, name: &str, script: &str) -> Result<String> {
+    let quoted = script.replace('\'', r"'\''");
+    console.succeed(
+        &format!("rootctl run @booted --name {name} -- sh -c '{quoted}'"),
+        PATIENCE,
+    )
+}
+
+/// A script that adds a required service which never says that it is ready.
+pub fn never_ready() -> String {
+    let unit = r#"schema = 1\n[exec]\nstart = ["/bin/sleep", "1000000"]\n[ready]\nmode = "notify"\ntimeout = "15s"\n[restart]\npolicy = "no"\n[gate]\nrequired = true\nwithin = "60s"\n"#;
+    format!(
+        "printf '{unit}' > /usr/lib/rinit/services/never.toml && mkdir -p /usr/lib/rinit/groups/default.d && \
+         : > /usr/lib/rinit/groups/default.d/never"
+    )
+}
+
+/// Waits until snapshot `id` is confirmed: good, and no trial left.
+///
+/// # Errors
+/// When it is not in time: the last status.
+pub fn confirmed(console: &mut Console, id: u32) -> Result<store::Status> {
+    until(console, BOOT, status, |status| {
+        number(status.good) == id && status.trial.is_none()
+    })
+}
 
 /// What the broker says about the store.
 ///

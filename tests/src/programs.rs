@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// A static build needs the target named: else the flag would reach the build's own proc macros, which
 /// cannot be static.
@@ -72,12 +73,17 @@ fn install_units(root: &Path) -> Result<()> {
     run::quiet(copy.arg(shipped.join("groups")).arg(&target))
 }
 
-/// Builds all four programs, release profile; cargo itself skips what is fresh. Cargo's progress goes
-/// to the terminal.
+/// Builds all four programs, release profile, once per process; cargo itself skips what is fresh.
 ///
 /// # Errors
 /// When cargo fails; its own words are on the terminal.
 pub fn build() -> Result<Programs> {
+    static BUILT: OnceLock<Result<Programs, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build_now().map_err(|why| format!("{why:#}")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+fn build_now() -> Result<Programs> {
     let mut fixed = cargo();
     fixed.args([
         "--target",

@@ -84,7 +84,7 @@ fn probe_kvm() -> Result<bool> {
     let start = Start::Kernel {
         kernel,
         initramfs,
-        cmdline: "panic=-1".into(),
+        cmdline: format!("{} panic=-1", super::KERNEL_WORDS),
         image: None,
     };
     // QEMU that cannot even start with KVM is an answer too.

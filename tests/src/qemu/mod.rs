@@ -57,7 +57,7 @@ pub enum Start {
         kernel: PathBuf,
         /// The initramfs.
         initramfs: PathBuf,
-        /// The command line; [`KERNEL_WORDS`] is put before it.
+        /// The command line, as it is.
         cmdline: String,
         /// A disk to attach.
         image: Option<PathBuf>,
@@ -214,7 +214,7 @@ fn command(start: &Start, accel: Accel) -> Result<Command> {
                 .arg(kernel)
                 .arg("-initrd")
                 .arg(initramfs);
-            qemu.arg("-append").arg(format!("{KERNEL_WORDS} {cmdline}"));
+            qemu.arg("-append").arg(cmdline);
             image.as_ref()
         }
     };

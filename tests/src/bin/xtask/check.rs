@@ -21,9 +21,9 @@ pub(crate) struct Options {
 }
 
 /// Tests that need root and a real kernel, but boot nothing.
-const KERNEL_TESTS: &[&str] = &["namespaces"];
+const KERNEL_TESTS: &[&str] = &["namespaces", "init"];
 /// Tests that boot machines.
-const MACHINE_TESTS: &[&str] = &["loaders"];
+const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;

@@ -2,10 +2,13 @@
 //!
 //! - `check.rs`: `test`: everything that must hold before a change goes in;
 //! - `bench.rs`: `bench`: figures against their goals;
+//! - `demo.rs`, `story.rs`: `demo`: the system in QEMU, for a person or played by itself.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
+mod demo;
+mod story;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -24,6 +27,8 @@ struct Front {
 enum Verb {
     /// Formats, lints and runs every test: beside the code, on this kernel, and in QEMU
     Test(check::Options),
+    /// Boots a Debian snapshot in QEMU and hands you its console, or plays the whole story
+    Demo(demo::Options),
     /// Measures what the documents promise
     Bench(bench::Options),
 }
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
     }
     let done = match front.verb {
         Verb::Test(options) => check::run(&options),
+        Verb::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|why| {

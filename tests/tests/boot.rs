@@ -1,0 +1,204 @@
+//! Tier 3: real boots of an installed system: firmware, loader, boot stage, rinit, services; deploys that
+//! are confirmed, and broken ones that come back by themselves within their counted tries.
+
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tests::console::Console;
+use tests::guest::{self, BOOT, PATIENCE, number};
+use tests::qemu::{Firmware, Machine};
+use tests::system::{Loader, PACKAGE, PACKAGE_FILE, System};
+use tests::tier::{self, Outcome, Tier, test};
+use tests::{limine, rootfs};
+
+fn main() -> std::process::ExitCode {
+    let code = tier::main(
+        Tier::Machine,
+        vec![
+            test("grub_on_uefi_from_firmware_to_login_and_power_off", || {
+                to_login(Firmware::Uefi)
+            }),
+            test("grub_on_bios_from_firmware_to_login_and_power_off", || {
+                to_login(Firmware::Bios)
+            }),
+            test(
+                "a_deployed_snapshot_is_tried_confirmed_and_stays_the_default",
+                deploys,
+            ),
+            test("a_kernel_that_panics_comes_back_to_the_old_system", panics),
+            test(
+                "a_root_without_rinit_comes_back_to_the_old_system",
+                no_rinit,
+            ),
+            test(
+                "a_service_that_never_gets_ready_comes_back_to_the_old_system",
+                never_ready,
+            ),
+            test(
+                "the_first_entry_of_the_limine_menu_boots_without_limine",
+                limine_stand_in,
+            ),
+            test("limine_on_uefi_from_firmware_to_login", || {
+                limine_to_login(Firmware::Uefi)
+            }),
+            test("limine_on_bios_from_firmware_to_login", || {
+                limine_to_login(Firmware::Bios)
+            }),
+        ],
+    );
+    // What is static is never dropped, and these are disks.
+    made().clear();
+    code
+}
+
+/// The disks made so far, one per loader: or why there is none.
+fn made() -> MutexGuard<'static, Made> {
+    static MADE: Mutex<Made> = Mutex::new(BTreeMap::new());
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Made = BTreeMap<&'static str, Result<System, String>>;
+
+/// A fresh copy of the disk with this loader.
+fn system(loader: Loader) -> Result<System> {
+    let mut made = made();
+    let install = || System::install(loader).map_err(|why| format!("{why:#}"));
+    let first = made.entry(loader.name()).or_insert_with(install);
+    first
+        .as_ref()
+        .map_err(|why| anyhow::anyhow!("{why}"))?
+        .copy()
+}
+
+/// Logs in and waits until everything enabled runs.
+fn log_in(console: &mut Console) -> Result<()> {
+    console.login(rootfs::PASSWORD, BOOT)?;
+    guest::services_up(console).map(drop)
+}
+
+fn power_off(mut machine: Machine) -> Result<Outcome> {
+    machine.console.send_line("rootctl power poweroff")?;
+    machine.console.expect("reboot: Power down", BOOT)?;
+    machine.wait_off(PATIENCE)?;
+    Ok(Outcome::Passed)
+}
+
+fn to_login(firmware: Firmware) -> Result<Outcome> {
+    let system = system(Loader::Grub)?;
+    let mut machine = system.start(firmware)?;
+    log_in(&mut machine.console)?;
+    let status = guest::status(&mut machine.console)?;
+    ensure!(
+        (number(status.booted), number(status.good)) == (1, 1),
+        "{status:?}"
+    );
+    power_off(machine)
+}
+
+fn deploys() -> Result<Outcome> {
+    let system = system(Loader::Grub)?;
+    let mut machine = system.start(Firmware::Uefi)?;
+    log_in(&mut machine.console)?;
+    guest::make_snapshot(
+        &mut machine.console,
+        "second",
+        &format!("dpkg --install {PACKAGE}"),
+    )?;
+    deploy(&mut machine.console, "second", 2)?;
+    log_in(&mut machine.console)?;
+    machine
+        .console
+        .succeed(&format!("test -e {PACKAGE_FILE}"), PATIENCE)?;
+    let status = guest::confirmed(&mut machine.console, 2)?;
+    ensure!(number(status.previous) == 1, "{status:?}");
+    // The default has moved: a cut of the power, without a word to the guest, comes up there again.
+    machine.reset()?;
+    booted(&mut machine.console, 2)?;
+    log_in(&mut machine.console)?;
+    power_off(machine)
+}
+
+/// Deploys a snapshot, reboots, and sees its number on the kernel's command line.
+fn deploy(console: &mut Console, name: &str, id: u32) -> Result<()> {
+    console.send_line(&format!("rootctl deploy {name} --reboot"))?;
+    booted(console, id)
+}
+
+/// Waits for a kernel that was started for snapshot `id`.
+fn booted(console: &mut Console, id: u32) -> Result<()> {
+    console.expect("Linux version", 3 * BOOT)?;
+    console.expect(&format!("rootctl.snap={id} "), BOOT)?;
+    Ok(())
+}
+
+/// Breaks a copy of the running snapshot, deploys it, and sees the old system again with the reason told.
+fn comes_back(script: &str, tamper: &str) -> Result<Outcome> {
+    let system = system(Loader::Grub)?;
+    let mut machine = system.start(Firmware::Uefi)?;
+    log_in(&mut machine.console)?;
+    guest::make_snapshot(&mut machine.console, "broken", script)?;
+    machine.console.succeed(tamper, PATIENCE)?;
+    deploy(&mut machine.console, "broken", 2)?;
+    machine.console.expect("rootctl.snap=1 ", 4 * BOOT)?;
+    let entered = machine
+        .console
+        .transcript()
+        .matches("Command line: ")
+        .count();
+    log_in(&mut machine.console)?;
+    let status = guest::until(&mut machine.console, PATIENCE, guest::status, |status| {
+        status
+            .trial
+            .as_ref()
+            .is_some_and(|trial| trial.phase == "failed")
+    })?;
+    ensure!(
+        (number(status.booted), number(status.good)) == (1, 1),
+        "{status:?}"
+    );
+    let trial = status.trial.context("the record has no trial")?;
+    ensure!(trial.reason.is_some(), "no reason is told: {trial:?}");
+    // The first boot, at most as many tries as allowed, and the boot back.
+    ensure!(
+        entered <= 2 + usize::from(trial.tries_max),
+        "{entered} boots for {trial:?}"
+    );
+    power_off(machine)
+}
+
+fn panics() -> Result<Outcome> {
+    // A program that needs a loader which no initramfs has: the kernel finds no init and panics.
+    comes_back("cp /usr/bin/false /usr/lib/rootctl/rinit-boot", "true")
+}
+
+fn no_rinit() -> Result<Outcome> {
+    // rootctl publishes no root without rinit, so it is lost afterwards, as by a fault of the disk.
+    comes_back(
+        "true",
+        "mkdir -p /run/top && mount -t btrfs -o subvolid=5 LABEL=rootctl /run/top && \
+         btrfs property set -f /run/top/rootctl/snaps/2/root ro false && \
+         rm /run/top/rootctl/snaps/2/root/usr/bin/rinit && \
+         btrfs property set /run/top/rootctl/snaps/2/root ro true && umount /run/top",
+    )
+}
+
+fn never_ready() -> Result<Outcome> {
+    comes_back(&guest::never_ready(), "true")
+}
+
+fn limine_stand_in() -> Result<Outcome> {
+    let system = system(Loader::Limine)?;
+    let mut machine = system.start_first_limine_entry()?;
+    log_in(&mut machine.console)?;
+    power_off(machine)
+}
+
+fn limine_to_login(firmware: Firmware) -> Result<Outcome> {
+    if let Err(reason) = limine::folder() {
+        return Ok(Outcome::Skipped(format!("{reason:#}")));
+    }
+    let system = system(Loader::Limine)?;
+    let mut machine = system.start(firmware)?;
+    log_in(&mut machine.console)?;
+    power_off(machine)
+}
