@@ -8,12 +8,14 @@
 //! - [`grub`], [`limine`]: put a boot loader into an image without its installer;
 //! - [`limine_reader`]: a second reader of `limine.conf`, made apart from the writer, and its checks;
 //! - [`initramfs`]: a small busybox initramfs, for probes and for trials of the loaders;
+//! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
 //! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
 //!
+//! `tests/` beside this folder holds the tests: `namespaces`, `init` (tier 2), `loaders`, `boot` (tier 3).
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]
 

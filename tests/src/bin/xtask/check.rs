@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.filter.is_none() {
         run.style();
     }
-    run.step("build our programs", || programs::build().map(drop));
+    let built = run.step("build our programs", || programs::build().map(drop));
     run.cargo(
         "tests beside the code",
         &["--workspace", "--exclude", "tests", "--all-features"],
@@ -44,6 +44,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         &["--package", "tests", "--lib", "--bins"],
     );
     for file in KERNEL_TESTS {
+        if !built {
+            run.skip(
+                &format!("tests on this kernel: {file}"),
+                "our programs were not built",
+            );
+            continue;
+        }
         run.cargo(
             &format!("tests on this kernel: {file}"),
             &["--package", "tests", "--test", file],
@@ -51,8 +58,24 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.fast {
         run.skip("everything that boots in QEMU", "--fast was given");
+    } else if !built {
+        run.skip(
+            "everything that boots in QEMU",
+            "our programs were not built",
+        );
     } else {
         run.machines();
+    }
+    if let (
+        Some(word),
+        Sum {
+            passed: 0,
+            failed: 0,
+            ..
+        },
+    ) = (&options.filter, run.sum)
+    {
+        anyhow::bail!("no test that ran has {word:?} in its name; next: cargo xtask test --help");
     }
     say::line(&run.sum.line());
     Ok(if run.sum.failed == 0 {
@@ -99,17 +122,19 @@ impl Run {
         }
     }
 
-    /// A step with a result of its own: only a failure counts.
-    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+    /// A step with a result of its own: only a failure counts. Says whether it went well.
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) -> bool {
         let started = Instant::now();
         say::line(&format!("== {name}"));
-        match work() {
+        let result = work();
+        match &result {
             Ok(()) => say::line(&format!(
                 "== {name}: done in {:.1} s",
                 started.elapsed().as_secs_f64()
             )),
-            Err(why) => self.fail(name, &why),
+            Err(why) => self.fail(name, why),
         }
+        result.is_ok()
     }
 
     /// A part of cargo that not every installation has.
