@@ -19,3 +19,12 @@ pub fn since_boot() -> Duration {
 pub fn since_boot_ms() -> u64 {
     u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Release of the running kernel, as `uname -r` shows it.
+#[must_use]
+pub fn kernel_release() -> String {
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -5,11 +5,11 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags};
 
 use crate::error::{Cannot, Result, SysError};
 
@@ -58,6 +58,39 @@ pub fn read_text(path: impl AsRef<Path>, limit: u64) -> Result<String> {
 pub fn read_text_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<String> {
     let bytes = read_at(dir, path.as_ref(), limit)?;
     String::from_utf8(bytes).map_err(|e| SysError::invalid("read", path, e.to_string()))
+}
+
+/// The current folder, for the `…_at` functions: an absolute path ignores it.
+#[must_use]
+pub fn here() -> BorrowedFd<'static> {
+    CWD
+}
+
+/// Finds `path` as a process would whose root is the folder `root`: no link leads out of it. The descriptor serves for
+/// looking and mounting, not for reading.
+///
+/// # Errors
+/// It is absent, or the kernel is older than 5.6.
+pub fn find_in_root(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT;
+    rustix::fs::openat2(root, path.as_ref(), flags, Mode::empty(), resolve).cannot("find", path)
+}
+
+/// True if the descriptor is a file that may be executed by somebody.
+#[must_use]
+pub fn is_program(fd: impl AsFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|found| {
+        FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
+            && found.st_mode & 0o111 != 0
+    })
+}
+
+/// True if the descriptor is a folder.
+#[must_use]
+pub fn is_dir(fd: impl AsFd) -> bool {
+    rustix::fs::fstat(fd)
+        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory)
 }
 
 /// Opens a folder to work relative to it.
@@ -215,6 +248,17 @@ pub fn make_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
     }
 }
 
+/// Opens a file for reading, `path` being relative to the folder `dir`.
+///
+/// # Errors
+/// It is absent or not readable.
+pub fn open_file_at(dir: impl AsFd, path: impl AsRef<Path>) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    rustix::fs::openat(dir, path.as_ref(), flags, Mode::empty())
+        .map(File::from)
+        .cannot("open", path)
+}
+
 /// True if `path` below `dir` exists; a link counts as what it points at.
 #[must_use]
 pub fn exists_at(dir: impl AsFd, path: impl AsRef<Path>) -> bool {
@@ -301,6 +345,19 @@ mod tests {
                 .unwrap_err()
                 .is_absent()
         );
+    }
+
+    #[test]
+    fn a_link_does_not_lead_out_of_a_root() {
+        let dir = TestDir::new("inroot");
+        std::fs::create_dir(dir.join("bin")).unwrap();
+        write_new(&dir.join("bin/true"), b"", 0o755).unwrap();
+        std::os::unix::fs::symlink("/bin/true", dir.join("init")).unwrap();
+        std::os::unix::fs::symlink("/etc", dir.join("out")).unwrap();
+        let root = open_dir(dir.path()).unwrap();
+        assert!(is_program(find_in_root(&root, "/init").unwrap()));
+        assert!(find_in_root(&root, "/out").unwrap_err().is_absent());
+        assert!(is_dir(find_in_root(&root, "../../..").unwrap()));
     }
 
     #[test]

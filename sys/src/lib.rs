@@ -5,6 +5,7 @@
 //! | `error` | `SysError`, and how a chain of causes becomes one line |
 //! | `fs` | reading with a limit, writes that survive a power cut, barriers, locks |
 //! | `copy` | copying one file, link or node with everything that belongs to it |
+//! | `tree` | walking and changing a tree relative to an open folder |
 //! | `process` | starting programs from PID 1, collecting the dead |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
@@ -65,6 +66,7 @@ pub mod socket;
 pub mod space;
 pub mod switchroot;
 pub mod timer;
+pub mod tree;
 pub mod uevent;
 
 #[cfg(test)]

@@ -1,0 +1,322 @@
+//! The order of a boot, from the found device to the complete tree; shared by PID 1 and by the helper of other
+//! initramfs generators.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use rootspec::SnapshotId;
+use rootspec::cmdline::Cmdline;
+use rootspec::paths::run;
+use rootspec::report::BootReport;
+
+use crate::assemble::{Job, assemble};
+use crate::attempt::{self, Entry};
+use crate::find::{self, Root, Wanted};
+use crate::modules::Loader;
+use crate::say::Voice;
+use crate::select::{self, Candidate, Choice, Refusal, Settled, Situation};
+use crate::store::Store;
+
+/// What a boot has to do with.
+#[derive(Debug)]
+pub struct Stage {
+    /// The kernel command line, understood.
+    pub line: Cmdline,
+    /// Kernel modules.
+    pub loader: Loader,
+    /// What is said.
+    pub voice: Voice,
+    /// When this program started, in milliseconds since the kernel did.
+    pub started_ms: u64,
+}
+
+/// Why a boot ended here.
+#[derive(Debug)]
+pub struct Failure {
+    /// The cause.
+    pub error: anyhow::Error,
+    /// What was refused on the way.
+    pub refused: Vec<String>,
+    /// True when it was a counted try: then the way back is a reboot.
+    pub trial: bool,
+}
+
+impl Failure {
+    fn plain(error: anyhow::Error) -> Self {
+        Self {
+            error,
+            refused: Vec::new(),
+            trial: false,
+        }
+    }
+}
+
+impl Stage {
+    /// Reads the command line and the module tables.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted.
+    pub fn prepare(mut voice: Voice, started_ms: u64) -> Result<Self> {
+        let text = sys::fs::read_text("/proc/cmdline", 64 * 1024)?;
+        let line = Cmdline::parse(&text);
+        for warning in &line.warnings {
+            voice.warn(format!("kernel command line: {warning}"));
+        }
+        Ok(Self {
+            loader: Loader::open("/", &text),
+            line,
+            voice,
+            started_ms,
+        })
+    }
+
+    /// Gives a shell before `step` if the command line asks for that.
+    pub fn pause_before(&mut self, step: &str) {
+        if self.line.stop_before.as_deref() == Some(step) {
+            self.voice.show(&format!(
+                "rootctl.break={step}: a shell; leave it to go on\n"
+            ));
+            crate::emergency::shell(&mut self.voice);
+        }
+    }
+
+    /// What this boot is about, for people.
+    #[must_use]
+    pub fn wanted(&self) -> String {
+        let snapshot = match self.line.snap {
+            Some(request) => format!("snapshot {request}"),
+            None => "the last good snapshot".to_owned(),
+        };
+        let place = match &self.line.root {
+            Some(device) => device.to_string(),
+            None => "any btrfs with a store".to_owned(),
+        };
+        format!(
+            "{snapshot} on {place} in mode {}, for {} s",
+            self.line.mode, self.line.wait
+        )
+    }
+}
+
+/// From waiting for the device to the complete tree at `target` and the boot report; returns the program to hand over
+/// to.
+///
+/// # Errors
+/// Nothing can be booted; a counted try was recorded as far as that went.
+pub fn build(stage: &mut Stage, target: &Path) -> Result<PathBuf, Failure> {
+    stage.pause_before("root");
+    let root = find_root(stage).map_err(Failure::plain)?;
+    let found_ms = sys::clock::since_boot_ms();
+    let mut store =
+        Store::open(&root, stage.line.degraded, &mut stage.voice).map_err(Failure::plain)?;
+    stage.pause_before("select");
+    let done = enter(stage, &mut store, target)?;
+    let report = report(stage, &root, &done, found_ms);
+    // A boot without its report is poorer, and still a boot.
+    if let Err(error) = write_report(&report) {
+        stage.voice.warn(format!("no boot report: {error:#}"));
+    }
+    let took = report.assembled_ms.saturating_sub(stage.started_ms);
+    stage.voice.note(&format!(
+        "snapshot {} on {} in mode {} after {took} ms: {}",
+        done.choice.id,
+        root.node.display(),
+        done.settled.mode,
+        done.choice.reason
+    ));
+    Ok(done.init)
+}
+
+/// Loads what is on the list while the device is looked for. The file system's own modules take longest and depend on
+/// no device, so they load beside the rest.
+fn find_root(stage: &mut Stage) -> Result<Root> {
+    let wanted = Wanted {
+        device: stage.line.root.clone(),
+        deadline: Instant::now() + Duration::from_secs(stage.line.wait),
+        degraded: stage.line.degraded,
+    };
+    let (loader, voice) = (&stage.loader, &mut stage.voice);
+    std::thread::scope(|threads| {
+        let file_system = threads.spawn(|| loader.load("btrfs"));
+        for name in loader.table().wanted_at_once() {
+            loader
+                .load(name)
+                .into_iter()
+                .for_each(|problem| voice.warn(problem));
+        }
+        let root = find::find(&wanted, loader, voice);
+        let problems = file_system.join().unwrap_or_default();
+        problems.into_iter().for_each(|problem| voice.warn(problem));
+        root
+    })
+}
+
+/// A boot that worked out.
+struct Done {
+    choice: Choice,
+    settled: Settled,
+    entry: Entry,
+    init: PathBuf,
+    assembled_ms: u64,
+}
+
+/// Tries the snapshots in the order of retreat. A counted try has no retreat here: it ends in a reboot, because the
+/// loader's default is the good snapshot with its own kernel.
+fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Failure> {
+    let wish = select::wish(stage.line.snap, store.state());
+    let entry = match wish.filter(|_| stage.line.count) {
+        Some(id) => count(stage, store, id)?,
+        None => Entry::Ordinary,
+    };
+    let release = sys::clock::kernel_release();
+    let mode = stage.line.mode.clone();
+    let mut candidates: Vec<Candidate> = wish
+        .map(|id| store.candidate(id, &mode))
+        .into_iter()
+        .collect();
+    let mut complete = false;
+    let mut refused: Vec<Refusal> = Vec::new();
+    loop {
+        let situation = Situation {
+            request: stage.line.snap,
+            state: store.state(),
+            release: &release,
+            candidates: &candidates,
+            refused: &refused,
+        };
+        let choice = select::select(&situation);
+        let lost = choice.as_ref().is_none_or(|choice| choice.degraded);
+        if let (Entry::Try { .. }, Some(id), true) = (entry, wish, lost) {
+            let refusals = select::refusals(&situation);
+            return Err(give_up_trial(stage, store, id, &refusals));
+        }
+        match choice {
+            None if complete => {
+                return Err(Failure {
+                    error: anyhow::anyhow!("no snapshot can be started with kernel {release}"),
+                    refused: select::refusals(&situation),
+                    trial: false,
+                });
+            }
+            None => {
+                candidates = store.candidates(&mode);
+                complete = true;
+            }
+            Some(choice) => match try_one(stage, store, &candidates, &choice, target) {
+                Ok((settled, init)) => {
+                    return Ok(Done {
+                        choice,
+                        settled,
+                        entry,
+                        init,
+                        assembled_ms: sys::clock::since_boot_ms(),
+                    });
+                }
+                Err(error) => {
+                    let why = sys::chain(error.as_ref());
+                    stage
+                        .voice
+                        .warn(format!("snapshot {} was refused: {why}", choice.id));
+                    refused.push(Refusal { id: choice.id, why });
+                }
+            },
+        }
+    }
+}
+
+fn count(stage: &mut Stage, store: &mut Store, id: SnapshotId) -> Result<Entry, Failure> {
+    match attempt::enter(store, id, &boot_id()) {
+        Ok(entry) => {
+            attempt::arm_next(entry, &stage.loader, &mut stage.voice);
+            Ok(entry)
+        }
+        Err(error) => Err(Failure {
+            error,
+            refused: Vec::new(),
+            trial: true,
+        }),
+    }
+}
+
+fn give_up_trial(stage: &mut Stage, store: &mut Store, id: SnapshotId, why: &[String]) -> Failure {
+    let reason = why.join("; ");
+    attempt::record_failure(store, id, &reason, &mut stage.voice);
+    Failure {
+        error: anyhow::anyhow!("{reason}"),
+        refused: Vec::new(),
+        trial: true,
+    }
+}
+
+fn try_one(
+    stage: &mut Stage,
+    store: &Store,
+    candidates: &[Candidate],
+    choice: &Choice,
+    target: &Path,
+) -> Result<(Settled, PathBuf)> {
+    let meta = candidates
+        .iter()
+        .find(|candidate| candidate.id == choice.id)
+        .and_then(|candidate| candidate.meta.as_ref())
+        .ok_or_else(|| anyhow::anyhow!("its meta file is unreadable"))?;
+    let settled =
+        select::settle(&stage.line.mode, meta, store.state()).map_err(anyhow::Error::msg)?;
+    if let Some(warning) = &settled.warning {
+        stage.voice.warn(warning.clone());
+    }
+    stage.pause_before("assemble");
+    let job = Job {
+        store,
+        line: &stage.line,
+        meta,
+        layout: &settled.layout,
+        release: &sys::clock::kernel_release(),
+        target,
+    };
+    let init = assemble(&job, &stage.loader, &mut stage.voice)?;
+    Ok((settled, init))
+}
+
+fn boot_id() -> String {
+    let text = sys::fs::read_text("/proc/sys/kernel/random/boot_id", 128);
+    text.unwrap_or_default().trim().to_owned()
+}
+
+fn report(stage: &Stage, root: &Root, done: &Done, found_ms: u64) -> BootReport {
+    let (try_number, tries_max) = match done.entry {
+        Entry::Ordinary => (None, None),
+        Entry::Try { number, max } => (Some(number), Some(max)),
+    };
+    let asked = match stage.line.snap {
+        Some(rootspec::cmdline::SnapshotRequest::Id(id)) => Some(id),
+        Some(_) | None => None,
+    };
+    BootReport {
+        schema: BootReport::SCHEMA,
+        snapshot: Some(done.choice.id),
+        requested: asked.filter(|id| *id != done.choice.id),
+        mode: done.settled.mode.to_string(),
+        reason: done.choice.reason.clone(),
+        degraded: done.choice.degraded,
+        try_number,
+        tries_max,
+        root_uuid: root.uuid.clone(),
+        root_device: Some(root.node.display().to_string()),
+        boot_id: boot_id(),
+        started_ms: stage.started_ms,
+        found_ms,
+        assembled_ms: done.assembled_ms,
+        warnings: stage.voice.warnings().to_vec(),
+    }
+}
+
+fn write_report(report: &BootReport) -> Result<()> {
+    let path = Path::new(run::BOOT_REPORT);
+    if let Some(dir) = path.parent() {
+        sys::fs::make_dir(dir, 0o755)?;
+    }
+    // In memory: nothing to sync, and no reader yet.
+    Ok(std::fs::write(path, report.to_toml()?)?)
+}

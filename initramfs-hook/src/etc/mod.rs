@@ -1,0 +1,114 @@
+//! A deployment's own `/etc`: one writable subvolume per snapshot, made at the snapshot's first boot.
+//!
+//! | open | for |
+//! |---|---|
+//! | `listing` | what a tree holds, with everything that tells one version of a file from another |
+//! | `merge` | the decision: what changes from the old `/etc` to the new one. Pure |
+//! | `accounts` | merging `passwd` and its kin line by line. Pure |
+//! | `apply` | carrying the decision out |
+//!
+//! The old `/etc` is copied as a btrfs snapshot, and what the new snapshot ships differently from the old one is applied
+//! to the copy. A cut on the way leaves `ID.new`, which the next boot throws away and makes again.
+
+pub mod accounts;
+pub mod apply;
+pub mod listing;
+pub mod merge;
+
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use rootspec::SnapshotId;
+use rootspec::meta::Meta;
+use rootspec::paths::{self, store as names};
+use sys::btrfs::{self, Access};
+use sys::mount::Mount;
+
+use crate::say::Voice;
+use crate::store::{Store, part};
+
+/// The `/etc` of a snapshot, detached; made first if this is the snapshot's first boot.
+///
+/// # Errors
+/// It cannot be made: the disk is full or damaged.
+pub fn of_deployment(store: &Store, meta: &Meta, voice: &mut Voice) -> Result<Mount> {
+    let path = paths::etc_dir(meta.id);
+    if !sys::fs::exists_at(store, &path) {
+        let id = meta.id;
+        make(store, meta, voice).with_context(|| format!("cannot make /etc of snapshot {id}"))?;
+    }
+    Ok(part(store, &path)?)
+}
+
+/// The three trees of a merge, open.
+struct Trees {
+    base: Option<OwnedFd>,
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+fn make(store: &Store, meta: &Meta, voice: &mut Voice) -> Result<()> {
+    let all = store.path(&format!("{}/{}", names::DIR, names::ETC));
+    sys::fs::make_dir(&all, 0o700)?;
+    let dir = sys::fs::open_dir(&all)?;
+    let (name, unfinished) = (meta.id.to_string(), format!("{}.new", meta.id));
+    if sys::fs::exists_at(&dir, &unfinished) {
+        btrfs::delete(&dir, &unfinished)?;
+    }
+    let theirs = shipped(store, meta.id)?;
+    let old = meta
+        .etc_base
+        .filter(|base| sys::fs::exists_at(store, paths::etc_dir(*base)));
+    match old {
+        Some(base) => {
+            let ours = sys::fs::open_dir_at(store, paths::etc_dir(base))?;
+            btrfs::snapshot(&ours, &dir, &unfinished, Access::ReadWrite)?;
+            let trees = Trees {
+                base: shipped(store, base).ok(),
+                ours,
+                theirs,
+            };
+            if trees.base.is_none() {
+                voice.warn(format!(
+                    "snapshot {base} is gone: /etc keeps all that it had, and gets only new files of {}",
+                    meta.id
+                ));
+            }
+            let result = sys::fs::open_dir_at(&dir, &unfinished)?;
+            merge_into(&result, &trees, voice)?;
+        }
+        None => {
+            btrfs::create(&dir, &unfinished)?;
+            let result = sys::fs::open_dir_at(&dir, &unfinished)?;
+            apply::copy_tree(&theirs, &result)?;
+        }
+    }
+    btrfs::sync(&dir)?;
+    sys::fs::rename_new(all.join(&unfinished), all.join(&name))?;
+    Ok(sys::fs::sync_dir(&all)?)
+}
+
+/// `/etc` as a snapshot ships it.
+fn shipped(store: &Store, id: SnapshotId) -> Result<OwnedFd> {
+    let path = format!("{}/{}/etc", paths::snapshot_dir(id), names::ROOT);
+    Ok(sys::fs::open_dir_at(store, path)?)
+}
+
+fn merge_into(result: &OwnedFd, trees: &Trees, voice: &mut Voice) -> Result<()> {
+    let base = match &trees.base {
+        Some(base) => listing::read(base)?,
+        None => listing::Listing::new(),
+    };
+    let (ours, theirs) = (listing::read(&trees.ours)?, listing::read(&trees.theirs)?);
+    let mut same = |one: merge::Side, other: merge::Side, path: &std::path::Path| {
+        let open = |side| match side {
+            merge::Side::Base => trees.base.as_ref(),
+            merge::Side::Ours => Some(&trees.ours),
+            merge::Side::Theirs => Some(&trees.theirs),
+        };
+        // What cannot be read counts as different: then nothing of it is lost.
+        listing::same_content(open(one), open(other), path)
+    };
+    let steps = merge::merge(&base, &ours, &theirs, &mut same);
+    apply::apply(&steps, trees.base.as_ref(), &trees.theirs, result, voice)
+}

@@ -1,0 +1,283 @@
+//! Waiting for the root device: the kernel's messages load drivers and announce disks, until ours is there or the
+//! deadline passes. Never sleeps.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rootspec::cmdline::RootDevice;
+use sys::block::Content;
+use sys::uevent::{Heard, Uevent, UeventSocket};
+
+use crate::device::{self, Found, Look, Scanner};
+use crate::modules::Loader;
+use crate::say::Voice;
+
+/// Where the kernel shows devices, each with the alias its driver is found by.
+const DEVICES: &str = "/sys/devices";
+/// When no device is named, this much silence after the first store was seen counts as "no other will come".
+const SETTLED: Duration = Duration::from_secs(1);
+/// Deepest folder below [`DEVICES`] that is looked into: a disk behind a chain of hubs has about 20 levels.
+const DEPTH: u32 = 40;
+
+/// The device the store is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// Device node.
+    pub node: PathBuf,
+    /// UUID of the btrfs on it.
+    pub uuid: Option<String>,
+    /// Nodes of all its devices, this one included.
+    pub all: Vec<PathBuf>,
+}
+
+/// What is looked for, and how long.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The device; without one, any btrfs that holds a store.
+    pub device: Option<RootDevice>,
+    /// Until when.
+    pub deadline: Instant,
+    /// Whether a btrfs that misses devices will do when the time is over.
+    pub degraded: bool,
+}
+
+/// Waits for the device.
+///
+/// # Errors
+/// It did not come in time, is ambiguous, or holds no btrfs.
+pub fn find(wanted: &Wanted, loader: &Loader, voice: &mut Voice) -> Result<Root> {
+    // Before the first look, so that no device can come between looking and listening.
+    let socket = UeventSocket::open()?;
+    let mut search = Search {
+        wanted,
+        loader,
+        voice,
+        scanner: Scanner::default(),
+        missing: None,
+        asked: Vec::new(),
+    };
+    // What is built in or on the list is there already: then no driver has to be looked for.
+    if let Some(root) = search.look(false)? {
+        return Ok(root);
+    }
+    search.cold_plug();
+    let mut quiet_since = Instant::now();
+    loop {
+        let settled = quiet_since.elapsed() >= SETTLED;
+        if let Some(root) = search.look(settled)? {
+            return Ok(root);
+        }
+        let until = if wanted.device.is_none() && !settled {
+            wanted.deadline.min(quiet_since + SETTLED)
+        } else {
+            wanted.deadline
+        };
+        match search.listen(&socket, until)? {
+            Waited::Changed => quiet_since = Instant::now(),
+            Waited::Silence if Instant::now() < wanted.deadline => {}
+            Waited::Silence => return search.give_up(),
+        }
+    }
+}
+
+enum Waited {
+    /// Something about disks changed.
+    Changed,
+    /// Nothing until the time given.
+    Silence,
+}
+
+struct Search<'a> {
+    wanted: &'a Wanted,
+    loader: &'a Loader,
+    voice: &'a mut Voice,
+    scanner: Scanner,
+    /// The right file system, of which devices are missing.
+    missing: Option<Root>,
+    /// Stores that were looked into: device and answer.
+    asked: Vec<(PathBuf, bool)>,
+}
+
+impl Search<'_> {
+    fn look(&mut self, settled: bool) -> Result<Option<Root>> {
+        let devices = self.scanner.scan()?;
+        let here = match &self.wanted.device {
+            Some(wanted) => match device::look(&device::resolve(wanted), &devices) {
+                Look::Here(found) => found.clone(),
+                Look::Absent => return Ok(None),
+                Look::Wrong(why) => bail!(why),
+            },
+            None => match self.any_store(&devices, settled)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let root = root_of(&here, &devices);
+        if count_of(&here) > 1 && !self.complete(&root) {
+            self.missing = Some(root);
+            return Ok(None);
+        }
+        Ok(Some(root))
+    }
+
+    /// The only btrfs that holds a store, once no other can be expected.
+    fn any_store(&mut self, devices: &[Found], settled: bool) -> Result<Option<Found>> {
+        let mut stores: Vec<&Found> = Vec::new();
+        for found in devices.iter().filter(|found| found.btrfs_uuid().is_some()) {
+            let seen = stores
+                .iter()
+                .any(|other| other.btrfs_uuid() == found.btrfs_uuid());
+            if !seen && self.holds_store(&found.device.node()) {
+                stores.push(found);
+            }
+        }
+        match stores.as_slice() {
+            [one] if settled => Ok(Some((*one).clone())),
+            [] | [_] => Ok(None),
+            [one, other, ..] => bail!(
+                "no root= was given, and there is more than one store: on {} and {}; add root=UUID={}",
+                one.device.node().display(),
+                other.device.node().display(),
+                one.btrfs_uuid().unwrap_or_default()
+            ),
+        }
+    }
+
+    fn holds_store(&mut self, node: &Path) -> bool {
+        if let Some((_, answer)) = self.asked.iter().find(|(asked, _)| asked == node) {
+            return *answer;
+        }
+        self.tell(self.loader.load("btrfs"));
+        let answer = crate::store::is_on(node);
+        self.asked.push((node.to_owned(), answer));
+        answer
+    }
+
+    /// Registers all devices of the file system; true when none is missing.
+    fn complete(&mut self, root: &Root) -> bool {
+        self.tell(self.loader.load("btrfs"));
+        let Ok(control) = sys::btrfs::control() else {
+            return false;
+        };
+        // A device that is refused is one that is missing, which the last line finds out.
+        root.all.iter().for_each(|node| {
+            sys::btrfs::scan_device(&control, node).ok();
+        });
+        sys::btrfs::devices_ready(&control, &root.node).unwrap_or(false)
+    }
+
+    fn give_up(self) -> Result<Root> {
+        match (self.missing, &self.wanted.device) {
+            (Some(root), _) if self.wanted.degraded => {
+                self.voice.warn(format!(
+                    "the btrfs on {} misses devices and is used without them",
+                    root.node.display()
+                ));
+                Ok(root)
+            }
+            (Some(root), _) => bail!(
+                "the btrfs on {} misses devices; rootctl.degraded uses it without them",
+                root.node.display()
+            ),
+            (None, Some(wanted)) => bail!("{wanted} did not appear"),
+            (None, None) => bail!("no root= was given, and no btrfs with a store appeared"),
+        }
+    }
+
+    /// Waits for a message, takes all that are there, loads drivers for what they announce.
+    fn listen(&mut self, socket: &UeventSocket, until: Instant) -> Result<Waited> {
+        let mut changed = false;
+        loop {
+            // After the first message about a disk, only what is already there is taken before looking again.
+            let until = if changed { Instant::now() } else { until };
+            match socket.wait(until)? {
+                Heard::Event(event) => changed |= self.take(&event),
+                Heard::Overrun => {
+                    self.cold_plug();
+                    changed = true;
+                }
+                Heard::Silence if changed => return Ok(Waited::Changed),
+                Heard::Silence => return Ok(Waited::Silence),
+            }
+        }
+    }
+
+    fn take(&mut self, event: &Uevent) -> bool {
+        if event.action == "add" {
+            if let Some(alias) = event.get("MODALIAS") {
+                self.tell(self.loader.load_alias(alias));
+            }
+        }
+        if event.get("SUBSYSTEM") != Some("block") {
+            return false;
+        }
+        if let Some(name) = event.get("DEVNAME") {
+            self.scanner.forget(name);
+        }
+        true
+    }
+
+    /// Loads drivers for all devices that are there. Devices that a driver brings up announce themselves.
+    fn cold_plug(&mut self) {
+        let mut aliases = Vec::new();
+        collect_aliases(Path::new(DEVICES), 0, &mut aliases);
+        aliases.sort_unstable();
+        aliases.dedup();
+        for alias in &aliases {
+            self.tell(self.loader.load_alias(alias));
+        }
+    }
+
+    fn tell(&mut self, problems: Vec<String>) {
+        problems
+            .into_iter()
+            .for_each(|problem| self.voice.warn(problem));
+    }
+}
+
+fn count_of(found: &Found) -> u64 {
+    match &found.content {
+        Some(Content::Btrfs(btrfs)) => btrfs.devices,
+        Some(Content::Squashfs | Content::Erofs | Content::Other(_)) | None => 0,
+    }
+}
+
+fn root_of(here: &Found, devices: &[Found]) -> Root {
+    let uuid = here.btrfs_uuid();
+    let same = devices.iter().filter(|found| found.btrfs_uuid() == uuid);
+    Root {
+        node: here.device.node(),
+        all: same.map(|found| found.device.node()).collect(),
+        uuid,
+    }
+}
+
+/// Reads every `modalias` file below a folder of `/sys/devices`; what vanishes meanwhile is left out.
+fn collect_aliases(dir: &Path, depth: u32, aliases: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if kind.is_dir() && depth < DEPTH {
+            collect_aliases(&entry.path(), depth + 1, aliases);
+        } else if kind.is_file() && entry.file_name() == "modalias" {
+            let alias = sys::fs::read_text(entry.path(), 4096).unwrap_or_default();
+            aliases.extend(Some(alias.trim().to_owned()).filter(|alias| !alias.is_empty()));
+        }
+    }
+}
+
+/// The devices as they are now, for the emergency screen.
+///
+/// # Errors
+/// sysfs is not mounted.
+pub fn describe_devices() -> Result<String> {
+    let devices = Scanner::default()
+        .scan()
+        .context("cannot list block devices")?;
+    Ok(device::describe(&devices))
+}

@@ -1,0 +1,152 @@
+//! Walking and changing a tree relative to an open folder.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+
+use crate::error::{Cannot, Result};
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// An ordinary file.
+    File {
+        /// In bytes.
+        size: u64,
+        /// Time of its last change: seconds since 1970 and nanoseconds.
+        modified: (i64, u32),
+    },
+    /// A folder.
+    Dir,
+    /// A link, with what it points at.
+    Link(Vec<u8>),
+    /// A socket.
+    Socket,
+    /// A device node or fifo: its type bits and its device number.
+    Node(u32, u64),
+}
+
+/// What is known of an entry without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Names in a folder, sorted, without `.` and `..`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn names(dir: impl AsFd) -> Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir).cannot("list", "a folder")? {
+        let entry = entry.cannot("list", "a folder")?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Looks at an entry; a link is the entry, not what it points at.
+///
+/// # Errors
+/// It is absent.
+pub fn look(dir: impl AsFd, path: impl AsRef<Path>) -> Result<Look> {
+    let (dir, path) = (dir.as_fd(), path.as_ref());
+    let found = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW).cannot("look at", path)?;
+    let kind = match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Kind::File {
+            size: u64::try_from(found.st_size).unwrap_or_default(),
+            modified: (
+                found.st_mtime,
+                u32::try_from(found.st_mtime_nsec).unwrap_or_default(),
+            ),
+        },
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(dir, path, Vec::new()).cannot("read link", path)?;
+            Kind::Link(target.into_bytes())
+        }
+        FileType::Socket => Kind::Socket,
+        _ => Kind::Node(found.st_mode & 0o170_000, found.st_rdev),
+    };
+    Ok(Look {
+        kind,
+        mode: found.st_mode & 0o7777,
+        uid: found.st_uid,
+        gid: found.st_gid,
+    })
+}
+
+/// Deletes an entry: a file, or a folder if it is empty.
+///
+/// # Errors
+/// It is absent, or a folder that is not empty (`ENOTEMPTY`).
+pub fn remove(dir: impl AsFd, path: impl AsRef<Path>) -> Result<()> {
+    let (dir, path) = (dir.as_fd(), path.as_ref());
+    let how = match look(dir, path)?.kind {
+        Kind::Dir => AtFlags::REMOVEDIR,
+        Kind::File { .. } | Kind::Link(_) | Kind::Socket | Kind::Node(..) => AtFlags::empty(),
+    };
+    rustix::fs::unlinkat(dir, path, how).cannot("delete", path)
+}
+
+/// Renames within a tree, replacing what is there.
+///
+/// # Errors
+/// As rename(2).
+pub fn rename(dir: impl AsFd, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (dir, to) = (dir.as_fd(), to.as_ref());
+    rustix::fs::renameat(dir, from.as_ref(), dir, to).cannot("replace", to)
+}
+
+/// Creates a file that nobody else may read yet; fails if it exists.
+///
+/// # Errors
+/// It exists, or the folder is absent.
+pub fn create(dir: impl AsFd, path: impl AsRef<Path>) -> Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    rustix::fs::openat(dir, path.as_ref(), flags, Mode::from_raw_mode(0o600))
+        .map(File::from)
+        .cannot("create", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testdir::TestDir;
+
+    #[test]
+    fn entries_are_told_apart_and_removed_by_kind() {
+        let dir = TestDir::new("tree");
+        std::fs::create_dir_all(dir.join("d/e")).unwrap();
+        std::fs::write(dir.join("f"), b"abc").unwrap();
+        std::os::unix::fs::symlink("d", dir.join("l")).unwrap();
+        let fd = crate::fs::open_dir(dir.path()).unwrap();
+        assert_eq!(
+            names(&fd).unwrap(),
+            [b"d".to_vec(), b"f".to_vec(), b"l".to_vec()]
+        );
+        assert!(matches!(
+            look(&fd, "f").unwrap().kind,
+            Kind::File { size: 3, .. }
+        ));
+        assert_eq!(look(&fd, "l").unwrap().kind, Kind::Link(b"d".to_vec()));
+        assert!(remove(&fd, "d").is_err());
+        for path in ["d/e", "d", "l", "f"] {
+            remove(&fd, path).unwrap();
+        }
+        assert!(names(&fd).unwrap().is_empty());
+    }
+}
