@@ -144,7 +144,10 @@ impl Fake {
             let left = self.leftovers.entry(group.clone()).or_default();
             *left = left.saturating_add(process.behaviour.leaves);
         }
-        let failed = process.behaviour.exec_fails.map(|errno| (Stage::Exec, errno));
+        let failed = process
+            .behaviour
+            .exec_fails
+            .map(|errno| (Stage::Exec, errno));
         self.dead.push_back(Dead { pid, exit, failed });
         self.occurrences.push_back(Occurrence::Child);
         if let Some(group) = process.group {
@@ -190,6 +193,13 @@ impl Fake {
     pub fn connect(&mut self, path: &str) {
         if let Some(fd) = self.listening.get(path).copied() {
             self.put(fd.channel, b"connection");
+        }
+    }
+
+    /// Lets the service take all connections of a listening socket.
+    pub fn accept(&mut self, path: &str) {
+        if let Some(fd) = self.listening.get(path) {
+            self.data.remove(&fd.channel);
         }
     }
 

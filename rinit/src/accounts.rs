@@ -1,0 +1,203 @@
+//! `/etc/passwd` and `/etc/group`, read by ourselves: no name service is asked, so no look-up can hang a boot.
+
+use std::collections::BTreeSet;
+
+use rootspec::plan::{Ids, Plan, Unit, Work};
+
+/// What the two files hold.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    users: Vec<User>,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug)]
+struct User {
+    name: String,
+    uid: u32,
+    gid: u32,
+    home: String,
+    shell: String,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    gid: u32,
+    members: Vec<String>,
+}
+
+impl Accounts {
+    /// From the texts of both files; lines that make no sense are left out.
+    pub(crate) fn parse(passwd: &str, group: &str) -> Self {
+        Self {
+            users: passwd.lines().filter_map(user).collect(),
+            groups: group.lines().filter_map(group_line).collect(),
+        }
+    }
+
+    fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// A group by name or number.
+    pub(crate) fn gid(&self, name: &str) -> Option<u32> {
+        let named = self.groups.iter().find(|group| group.name == name);
+        named.map(|group| group.gid).or_else(|| name.parse().ok())
+    }
+
+    /// Numbers for a user and a group by name or number, and the user's further groups.
+    fn ids(&self, user: Option<&str>, group: Option<&str>) -> Option<(Ids, Option<&User>)> {
+        let named = user.and_then(|name| self.user(name));
+        let uid = match (user, named) {
+            (_, Some(known)) => known.uid,
+            (Some(number), None) => number.parse().ok()?,
+            (None, None) => 0,
+        };
+        // A user by number may be known after all.
+        let known = named.or_else(|| self.users.iter().find(|other| other.uid == uid));
+        let gid = match group {
+            Some(name) => self.gid(name)?,
+            None => known?.gid,
+        };
+        let mut groups = BTreeSet::from([gid]);
+        if let Some(known) = known.filter(|_| user.is_some()) {
+            let member = |group: &&Group| group.members.contains(&known.name);
+            groups.extend(self.groups.iter().filter(member).map(|group| group.gid));
+        }
+        let groups = groups.into_iter().collect();
+        Some((Ids { uid, gid, groups }, known.filter(|_| user.is_some())))
+    }
+}
+
+fn user(line: &str) -> Option<User> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+    let uid = fields.nth(1)?.parse().ok()?;
+    let gid = fields.next()?.parse().ok()?;
+    let home = fields.nth(1)?.to_owned();
+    let shell = fields.next().unwrap_or_default().to_owned();
+    Some(User {
+        name,
+        uid,
+        gid,
+        home,
+        shell,
+    })
+}
+
+fn group_line(line: &str) -> Option<Group> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| !name.is_empty())?.to_owned();
+    let gid = fields.nth(1)?.parse().ok()?;
+    let members = fields.next().unwrap_or_default();
+    let members = members
+        .split(',')
+        .filter(|m| !m.is_empty())
+        .map(str::to_owned)
+        .collect();
+    Some(Group { name, gid, members })
+}
+
+/// Puts numbers beside all names of the plan. What is unknown is said in its problems; such a unit cannot start.
+pub(crate) fn resolve(plan: &mut Plan, accounts: &Accounts) {
+    for unit in &mut plan.units {
+        let unknown = resolve_unit(unit, accounts);
+        let name = &unit.name;
+        plan.problems.extend(unknown.map(|who| {
+            format!("{name}: the user or group {who} is neither in /etc/passwd nor in /etc/group")
+        }));
+        for socket in &mut unit.sockets {
+            let Some(group) = &socket.group else { continue };
+            socket.gid = accounts.gid(group);
+            if socket.gid.is_none() {
+                let words = format!("{name}: the group {group} of its socket is not in /etc/group");
+                plan.problems.push(words);
+            }
+        }
+    }
+}
+
+/// Returns the name that is unknown.
+fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<Box<str>> {
+    let exec = match &mut unit.work {
+        Work::Service(exec) | Work::Oneshot(exec) => exec,
+        Work::Group | Work::Container(_) => return None,
+    };
+    let either = exec.user.clone().or_else(|| exec.group.clone())?;
+    let Some((ids, known)) = accounts.ids(exec.user.as_deref(), exec.group.as_deref()) else {
+        return Some(either);
+    };
+    exec.ids = Some(ids);
+    let Some(known) = known else { return None };
+    let own = [
+        ("HOME", &known.home),
+        ("LOGNAME", &known.name),
+        ("SHELL", &known.shell),
+        ("USER", &known.name),
+    ];
+    for (name, value) in own {
+        let given = exec
+            .env
+            .iter()
+            .any(|entry| entry.split('=').next() == Some(name));
+        if !given && !value.is_empty() {
+            exec.env.push(format!("{name}={value}").into());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rootspec::compile::{Source, compile};
+
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/srv:/bin/false\nbroken\n:x:1:1::/:\n";
+    const GROUP: &str = "root:x:0:\nweb:x:33:\nvideo:x:44:web,root\nlog:x:55:other,web\nbad:x:x:\n";
+
+    fn plan(exec: &str) -> Plan {
+        let source = Source {
+            name: "a".parse().unwrap(),
+            file: "a.toml".into(),
+            text: format!("schema = 1\n[exec]\nstart = \"/x\"\n{exec}"),
+        };
+        let mut plan = compile(&[source], &[]);
+        resolve(&mut plan, &Accounts::parse(PASSWD, GROUP));
+        plan
+    }
+
+    #[test]
+    fn a_user_brings_its_groups_and_environment() {
+        let plan = plan("user = \"web\"\nenv = { HOME = \"/mine\" }");
+        let exec = plan.units[0].exec().unwrap();
+        let ids = exec.ids.clone().unwrap();
+        assert_eq!((ids.uid, ids.gid, ids.groups), (33, 33, vec![33, 44, 55]));
+        let env: Vec<&str> = exec.env.iter().map(|entry| &**entry).collect();
+        assert_eq!(
+            env,
+            ["HOME=/mine", "LOGNAME=web", "SHELL=/bin/false", "USER=web"]
+        );
+    }
+
+    #[test]
+    fn numbers_need_no_entry_if_the_group_is_given() {
+        let ids = |exec| plan(exec).units[0].exec().unwrap().ids.clone();
+        let found = ids("user = \"1000\"\ngroup = \"video\"").unwrap();
+        assert_eq!((found.uid, found.gid), (1000, 44));
+        assert_eq!(ids("user = \"1000\""), None);
+        assert_eq!(ids("group = \"web\"").unwrap().uid, 0);
+    }
+
+    #[test]
+    fn an_unknown_name_is_said() {
+        let plan = plan("user = \"nobody-here\"");
+        assert_eq!(plan.units[0].exec().unwrap().ids, None);
+        assert!(
+            plan.problems[0].contains("nobody-here"),
+            "{:?}",
+            plan.problems
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! Starting one process of a unit: its command, environment, descriptors and cgroup.
+
+use std::collections::VecDeque;
+
+use rootspec::plan::{Container, Exec, Output, Ready, Unit, Work};
+use sys::kernel::Kernel;
+use sys::process::{Ids, Job, Stage};
+
+use super::Hands;
+use super::token::{Kind, token};
+use crate::supervisor::{Command, Event, Role, UnitId};
+
+/// Where instances tell their readiness.
+pub(crate) const NOTIFY_DIR: &str = "/run/rinit/notify";
+/// Where runtimes write process ids of containers.
+pub(crate) const PID_DIR: &str = "/run/rinit/containers";
+/// First descriptor of passed sockets (`sd_listen_fds(3)`).
+const LISTEN_START: i32 = 3;
+/// The unit that is told why a boot was judged bad.
+const BOOT_BAD: &str = "boot-bad";
+
+/// Where the runtime writes the process id of a container.
+pub(super) fn pid_file(unit: &Unit) -> String {
+    format!("{PID_DIR}/{}", unit.name)
+}
+
+/// "cannot {step} its program: {reason}".
+pub(super) fn failure(stage: Stage, error: &std::io::Error) -> String {
+    let words = stage.words();
+    let why = error.to_string();
+    let why = why.split(" (os error").next().unwrap_or_default();
+    format!("cannot {words} its program: {why}")
+}
+
+impl<K: Kernel> Hands<K> {
+    pub(super) fn launch(
+        &mut self,
+        id: UnitId,
+        unit: &Unit,
+        role: Role,
+        command: Command,
+        inbox: &mut VecDeque<Event>,
+    ) {
+        if let Some(event) = self.skip(id, unit, role, command) {
+            inbox.push_back(event);
+            return;
+        }
+        if let Err(why) = self.try_launch(id, unit, role, command) {
+            inbox.push_back(Event::NotStarted(id, role, why));
+        }
+    }
+
+    /// A container's leftovers are removed only where there are any: the runtime's state tells.
+    fn skip(&mut self, id: UnitId, unit: &Unit, role: Role, command: Command) -> Option<Event> {
+        let (Work::Container(container), Command::Pre(0)) = (&unit.work, command) else {
+            return None;
+        };
+        let runtime = container.runtime.rsplit('/').next().unwrap_or_default();
+        let state = format!("/run/{runtime}/{}", unit.name);
+        (!self.kernel.exists(&state)).then_some(Event::Ended {
+            unit: id,
+            role,
+            exit: sys::process::Exit::Code(0),
+            left: false,
+        })
+    }
+
+    fn try_launch(
+        &mut self,
+        id: UnitId,
+        unit: &Unit,
+        role: Role,
+        command: Command,
+    ) -> Result<(), String> {
+        let Some(exec) = unit.exec() else {
+            return Err("there is nothing to run".to_owned());
+        };
+        let grouped = self.group(id, unit, exec);
+        let mut job = job(unit, exec, command)?;
+        if &*unit.name == BOOT_BAD {
+            job.argv.push(self.verdict.clone());
+        }
+        let ready = match (role, unit.ready) {
+            (Role::Main, Ready::Fd(number)) => Some(number),
+            (Role::Main | Role::Helper, _) => None,
+        };
+        let prepared = self.prepare(id, unit, exec, role, &mut job);
+        let pipe = match (&prepared, ready) {
+            (Ok(()), Some(_)) => Some(self.ready_pipe(id)),
+            (Ok(()) | Err(_), _) => None,
+        };
+        let (ready_end, mut failed) = match pipe {
+            Some(Ok(end)) => (Some(end), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, prepared.err()),
+        };
+        if failed.is_none() {
+            let number = ready.and_then(|number| i32::try_from(number).ok());
+            let ready_end = ready_end.as_ref().zip(number);
+            failed = self.spawn(id, exec, role, &job, ready_end, grouped).err();
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The unit's cgroup, made for this run. Without one it runs all the same.
+    fn group(&mut self, id: UnitId, unit: &Unit, exec: &Exec) -> bool {
+        if self.runs.at(id).group.is_some() {
+            return true;
+        }
+        let group = match self.kernel.make_group(&unit.name) {
+            Ok(group) => group,
+            Err(error) => {
+                let why = sys::chain(&error);
+                let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
+                self.note_once(format!("services run without cgroups: {why}"));
+                return false;
+            }
+        };
+        for (file, value) in &exec.cgroup {
+            if self.kernel.limit(&group, file, value).is_err() {
+                let controller = file.split('.').next().unwrap_or_default();
+                self.note_once(format!(
+                    "limits of {controller} are not set: the kernel offers no such controller here"
+                ));
+            }
+        }
+        self.runs.at_mut(id).group = Some(group);
+        true
+    }
+
+    /// Opens what the process is to inherit, and completes its environment.
+    fn prepare(
+        &mut self,
+        id: UnitId,
+        unit: &Unit,
+        exec: &Exec,
+        role: Role,
+        job: &mut Job,
+    ) -> Result<(), String> {
+        let failed = |error: sys::SysError| sys::chain(&error);
+        if self.null.is_none() {
+            self.null = Some(self.kernel.null().map_err(failed)?);
+        }
+        let logs = exec.stdout == Output::Log || exec.stderr == Output::Log;
+        if logs && self.runs.at(id).log.is_none() {
+            let pipe = self.kernel.pipe().map_err(failed)?;
+            self.runs.at_mut(id).log = Some(pipe);
+            self.new_logs.push(id);
+        }
+        if unit.ready == Ready::Notify {
+            if self.runs.at(id).notify.is_none() {
+                self.notify_socket(id, unit, exec).map_err(failed)?;
+            }
+            if let Some((_, path)) = &self.runs.at(id).notify {
+                job.env.push(format!("NOTIFY_SOCKET={path}"));
+            }
+        }
+        let sockets = self.runs.at(id).sockets.len();
+        if role == Role::Main && sockets > 0 {
+            if let Ready::Fd(number) = unit.ready {
+                let taken = LISTEN_START.saturating_add(i32::try_from(sockets).unwrap_or(i32::MAX));
+                if i32::try_from(number).is_ok_and(|number| number < taken) {
+                    return Err(format!(
+                        "descriptor {number} is a socket's: choose another one in ready.fd"
+                    ));
+                }
+            }
+            let names: Vec<&str> = unit.sockets.iter().map(|socket| &*socket.name).collect();
+            job.env.push(format!("LISTEN_FDS={sockets}"));
+            job.env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
+            job.listen_pid = true;
+        }
+        Ok(())
+    }
+
+    fn notify_socket(&mut self, id: UnitId, unit: &Unit, exec: &Exec) -> sys::error::Result<()> {
+        let mut path = format!("{NOTIFY_DIR}/{}", unit.name);
+        // A socket's path holds 107 bytes (unix(7)).
+        if path.len() > 107 {
+            path = format!("{NOTIFY_DIR}/{id}");
+        }
+        let owner = exec.ids.as_ref().map(|ids| (ids.uid, ids.gid));
+        let fd = self.kernel.notify_socket(&path, owner)?;
+        self.kernel.watch(&fd, token(Kind::Notify, id))?;
+        self.runs.at_mut(id).notify = Some((fd, path));
+        Ok(())
+    }
+
+    /// The end that the process gets; the other one is watched.
+    fn ready_pipe(&mut self, id: UnitId) -> Result<K::Fd, String> {
+        let failed = |error: sys::SysError| sys::chain(&error);
+        let (read, write) = self.kernel.pipe().map_err(failed)?;
+        self.kernel
+            .watch(&read, token(Kind::Ready, id))
+            .map_err(failed)?;
+        if let Some(old) = self.runs.at_mut(id).ready.replace(read) {
+            self.kernel.unwatch(&old);
+        }
+        Ok(write)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of them are what one process is started with"
+    )]
+    fn spawn(
+        &mut self,
+        id: UnitId,
+        exec: &Exec,
+        role: Role,
+        job: &Job,
+        ready: Option<(&K::Fd, i32)>,
+        grouped: bool,
+    ) -> Result<(), String> {
+        let run = self.runs.at(id);
+        let Some(null) = &self.null else {
+            return Err("/dev/null is not open".to_owned());
+        };
+        let end = |output: Output| match (output, &run.log) {
+            (Output::Log, Some((_, write))) => Some(write),
+            (Output::Log | Output::Null, _) => Some(null),
+            (Output::Tty, _) => (job.tty.is_none()).then_some(null),
+        };
+        let mut fds: Vec<(&K::Fd, i32)> = Vec::new();
+        if job.tty.is_none() {
+            fds.push((null, 0));
+        }
+        fds.extend(end(exec.stdout).map(|fd| (fd, 1)));
+        fds.extend(end(exec.stderr).map(|fd| (fd, 2)));
+        fds.extend(ready);
+        if role == Role::Main {
+            fds.extend(run.sockets.iter().zip(LISTEN_START..));
+        }
+        let kind = match role {
+            Role::Main => Kind::Main,
+            Role::Helper => Kind::Helper,
+        };
+        let group = run.group.as_ref().filter(|_| grouped);
+        let told = token(kind, id);
+        let started = self.kernel.spawn(job, &fds, group, told);
+        let pid = started.map_err(|error| sys::chain(&error))?;
+        let run = self.runs.at_mut(id);
+        match role {
+            Role::Main => {
+                run.main = Some(pid);
+                run.told = false;
+            }
+            Role::Helper => run.helper = Some(pid),
+        }
+        self.pids.insert(pid, (id, role));
+        Ok(())
+    }
+}
+
+/// Command and surroundings of one process.
+fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
+    if let (Some(who), None) = (exec.user.as_ref().or(exec.group.as_ref()), &exec.ids) {
+        return Err(format!("the user or group {who} is unknown"));
+    }
+    let argv = match (&unit.work, command) {
+        (Work::Container(container), command) => runtime_command(unit, container, command),
+        (_, Command::Pre(number)) => exec.start_pre.get(number).cloned(),
+        (_, Command::Start(number)) => exec.start.get(number).cloned(),
+        (_, Command::Post(number)) => exec.stop_post.get(number).cloned(),
+        (_, Command::Launch) => None,
+    };
+    let argv = argv.ok_or_else(|| "there is no such command".to_owned())?;
+    let mut env: Vec<String> = Vec::with_capacity(exec.env.len().saturating_add(4));
+    if !exec.env.iter().any(|entry| entry.starts_with("PATH=")) {
+        env.push(format!("PATH={}", sys::process::PATH));
+    }
+    env.extend(exec.env.iter().map(|entry| entry.to_string()));
+    let tty_output = [exec.stdout, exec.stderr].map(|output| output == Output::Tty);
+    Ok(Job {
+        argv,
+        env,
+        workdir: exec.workdir.as_deref().map(str::to_owned),
+        umask: exec.umask,
+        oom_score_adj: exec.oom_score_adj,
+        ids: exec.ids.as_ref().map(|ids| Ids {
+            uid: ids.uid,
+            gid: ids.gid,
+            groups: ids.groups.clone(),
+        }),
+        tty: exec.tty.as_deref().map(str::to_owned),
+        tty_output,
+        dirs: exec.dirs.iter().map(|dir| dir.to_string()).collect(),
+        listen_pid: false,
+    })
+}
+
+/// The runtime's command line (OCI runtime command line interface). It makes no cgroup: the unit has one already.
+fn runtime_command(unit: &Unit, container: &Container, command: Command) -> Option<Vec<String>> {
+    let name = &*unit.name;
+    let delete = ["delete", "--force", name].map(str::to_owned).to_vec();
+    let arguments = match command {
+        Command::Pre(0) | Command::Post(0) => delete,
+        Command::Pre(1) => {
+            let pid_file = pid_file(unit);
+            let words = [
+                "create",
+                "--bundle",
+                &container.bundle,
+                "--pid-file",
+                &pid_file,
+                name,
+            ];
+            words.map(str::to_owned).to_vec()
+        }
+        Command::Launch => vec!["start".to_owned(), name.to_owned()],
+        Command::Pre(_) | Command::Post(_) | Command::Start(_) => return None,
+    };
+    let mut argv = vec![container.runtime.to_string()];
+    if container.runtime.ends_with("crun") {
+        argv.push("--cgroup-manager=disabled".to_owned());
+    }
+    argv.extend(arguments);
+    Some(argv)
+}

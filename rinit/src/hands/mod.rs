@@ -1,0 +1,439 @@
+//! The hands of supervision: do what the pure machine decided, and tell it what came of it.
+//!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | what is open per unit, the actions that touch running processes, what comes in by descriptors |
+//! | `launch` | starting one process: command, environment, descriptors, cgroup |
+//! | `token` | the numbers that descriptors are watched under |
+//! | `notify` | the datagrams of `sd_notify(3)` |
+
+mod launch;
+pub(crate) mod notify;
+pub(crate) mod token;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rootspec::plan::{Kill, Plan, Test, Unit};
+use sys::kernel::{Kernel, ListenAt};
+use sys::process::Wait;
+
+use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
+use token::{Kind, token};
+
+/// Most children collected in one go; the rest has its turn in the next lap.
+const REAP_AT_ONCE: usize = 256;
+/// Most datagrams read in one go from one unit.
+const READ_AT_ONCE: usize = 16;
+/// SIGKILL.
+const KILL: i32 = 9;
+
+/// What is open for one unit.
+#[derive(Debug)]
+struct Run<K: Kernel> {
+    group: Option<K::Group>,
+    main: Option<u32>,
+    helper: Option<u32>,
+    /// Whether the exec of the present main process was told.
+    told: bool,
+    ready: Option<K::Fd>,
+    notify: Option<(K::Fd, String)>,
+    /// Both ends of its log; kept as long as we live, so that nothing is lost when somebody else dies.
+    log: Option<(K::Fd, K::Fd)>,
+    sockets: Vec<K::Fd>,
+    /// Its last `STATUS=`.
+    status: String,
+}
+
+impl<K: Kernel> Default for Run<K> {
+    fn default() -> Self {
+        Self {
+            group: None,
+            main: None,
+            helper: None,
+            told: false,
+            ready: None,
+            notify: None,
+            log: None,
+            sockets: Vec::new(),
+            status: String::new(),
+        }
+    }
+}
+
+/// Everything that is open for units.
+#[derive(Debug)]
+pub(crate) struct Hands<K: Kernel> {
+    pub(crate) kernel: K,
+    runs: PerUnit<Run<K>>,
+    pids: BTreeMap<u32, (UnitId, Role)>,
+    null: Option<K::Fd>,
+    /// Words of the kernel command line.
+    cmdline: Vec<String>,
+    /// Things to tell people, once.
+    notes: Vec<String>,
+    noted: Vec<String>,
+    /// Units whose log is new.
+    new_logs: Vec<UnitId>,
+    /// The unit whose dead process is being dealt with.
+    pub(crate) concerned: Option<UnitId>,
+    /// Why the last boot was judged bad: the last argument of the unit `boot-bad`.
+    pub(crate) verdict: String,
+}
+
+impl<K: Kernel> Hands<K> {
+    /// For so many units; nothing is open yet.
+    pub(crate) fn new(kernel: K, units: usize, cmdline: &str) -> Self {
+        Self {
+            kernel,
+            runs: PerUnit::new(units),
+            pids: BTreeMap::new(),
+            null: None,
+            cmdline: cmdline
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            notes: Vec::new(),
+            noted: Vec::new(),
+            new_logs: Vec::new(),
+            concerned: None,
+            verdict: String::new(),
+        }
+    }
+
+    /// Opens the sockets of all units, before anything starts.
+    pub(crate) fn listen(&mut self, plan: &Plan) {
+        for (unit, definition) in (0..).zip(&plan.units) {
+            for socket in &definition.sockets {
+                if let (Some(group), None) = (&socket.group, socket.gid) {
+                    let name = &definition.name;
+                    self.note(format!(
+                        "{name}: the group {group} of its socket is unknown"
+                    ));
+                    continue;
+                }
+                let at = ListenAt {
+                    path: &socket.path,
+                    mode: socket.mode,
+                    group: socket.gid,
+                };
+                match self.kernel.listen(&at) {
+                    Ok(fd) => self.runs.at_mut(unit).sockets.push(fd),
+                    Err(error) => {
+                        let why = sys::chain(&error);
+                        self.note(format!("{}: {why}", definition.name));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what people should know.
+    pub(crate) fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Takes the units whose log is new.
+    pub(crate) fn take_new_logs(&mut self) -> Vec<UnitId> {
+        std::mem::take(&mut self.new_logs)
+    }
+
+    /// Reading ends of all logs.
+    pub(crate) fn logs(&self) -> impl Iterator<Item = (UnitId, &K::Fd)> {
+        self.runs
+            .iter()
+            .filter_map(|(unit, run)| run.log.as_ref().map(|(read, _)| (unit, read)))
+    }
+
+    /// The reading end of one unit's log.
+    pub(crate) fn log(&self, unit: UnitId) -> Option<&K::Fd> {
+        self.runs.at(unit).log.as_ref().map(|(read, _)| read)
+    }
+
+    /// A unit's main process.
+    pub(crate) fn main_pid(&self, unit: UnitId) -> Option<u32> {
+        self.runs.at(unit).main
+    }
+
+    /// What a unit last said about itself.
+    pub(crate) fn status(&self, unit: UnitId) -> &str {
+        &self.runs.at(unit).status
+    }
+
+    fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
+    /// As [`Self::note`], once in a lifetime.
+    fn note_once(&mut self, text: String) {
+        if !self.noted.contains(&text) {
+            self.noted.push(text.clone());
+            self.notes.push(text);
+        }
+    }
+
+    /// Does one thing. Answers go into `inbox`.
+    pub(crate) fn perform(&mut self, action: Action, unit: &Unit, inbox: &mut VecDeque<Event>) {
+        match action {
+            Action::Check(id) => {
+                let unmet = self.unmet(unit);
+                inbox.push_back(Event::Conditions(id, unmet));
+            }
+            Action::Run(id, role, command) => self.launch(id, unit, role, command, inbox),
+            Action::Adopt(id) => inbox.push_back(self.adopt(id, unit)),
+            Action::Ask(id) => self.ask(id, unit),
+            Action::KillGroup(id) => self.kill_group(id, inbox),
+            Action::KillMain(id) => self.kill_processes(id),
+            Action::Release(id) => self.release(id),
+            Action::Arm(id) => self.arm(id),
+            Action::Disarm(id) => self.disarm(id),
+        }
+    }
+
+    fn unmet(&mut self, unit: &Unit) -> Option<String> {
+        for condition in &unit.conditions {
+            let (holds, words) = match &condition.test {
+                Test::PathExists(path) => (self.kernel.exists(path), format!("{path} exists")),
+                Test::Cmdline(word) => (
+                    self.cmdline.iter().any(|found| found == &**word),
+                    format!("\"{word}\" is on the kernel command line"),
+                ),
+            };
+            if holds == condition.negated {
+                let found = if holds { "although" } else { "because not:" };
+                return Some(format!("{found} {words}"));
+            }
+        }
+        None
+    }
+
+    fn adopt(&mut self, id: UnitId, unit: &Unit) -> Event {
+        let path = launch::pid_file(unit);
+        let text = match self.kernel.read_file(&path) {
+            Ok(text) => text,
+            Err(error) => return Event::NotAdopted(id, sys::chain(&error)),
+        };
+        let Ok(pid) = text.trim().parse::<u32>() else {
+            return Event::NotAdopted(id, format!("{path} holds no process id"));
+        };
+        match self.kernel.adopt(pid) {
+            Ok(()) => {
+                self.runs.at_mut(id).main = Some(pid);
+                self.pids.insert(pid, (id, Role::Main));
+                Event::Adopted(id)
+            }
+            Err(error) => Event::NotAdopted(id, sys::chain(&error)),
+        }
+    }
+
+    fn ask(&mut self, id: UnitId, unit: &Unit) {
+        let run = self.runs.at_mut(id);
+        if let (Kill::Cgroup, Some(group)) = (unit.kill, &run.group) {
+            if self.kernel.signal_group(group, unit.stop_signal).is_ok() {
+                return;
+            }
+        }
+        for pid in [run.main, run.helper].into_iter().flatten() {
+            // Gone already: its end is on its way to us.
+            self.kernel.signal(pid, unit.stop_signal).ok();
+        }
+    }
+
+    fn kill_group(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
+        let run = self.runs.at_mut(id);
+        let killed = match &run.group {
+            Some(group) => self.kernel.kill_group(group),
+            None => Ok(()),
+        };
+        let alone = run.group.is_none() || killed.is_err();
+        if let Err(error) = killed {
+            let why = sys::chain(&error);
+            self.note(why);
+        }
+        if alone {
+            // Without a cgroup the session is the next best thing.
+            self.kill_processes(id);
+            inbox.push_back(Event::Emptied(id));
+        }
+    }
+
+    fn kill_processes(&mut self, id: UnitId) {
+        let run = self.runs.at(id);
+        for pid in [run.main, run.helper].into_iter().flatten() {
+            if self.kernel.signal(pid, KILL).is_ok() {
+                self.kernel.signal_session(pid, KILL);
+            }
+        }
+    }
+
+    fn release(&mut self, id: UnitId) {
+        let run = self.runs.at_mut(id);
+        if let Some(fd) = run.ready.take() {
+            self.kernel.unwatch(&fd);
+        }
+        if let Some((fd, path)) = run.notify.take() {
+            self.kernel.unwatch(&fd);
+            self.kernel.unlink(&path);
+        }
+        if let Some(group) = run.group.take() {
+            self.kernel.remove_group(group);
+        }
+        run.status.clear();
+    }
+
+    fn arm(&mut self, id: UnitId) {
+        let mut failed = None;
+        for fd in &self.runs.at(id).sockets {
+            if let Err(error) = self.kernel.watch(fd, token(Kind::Socket, id)) {
+                failed = Some(error);
+            }
+        }
+        if let Some(error) = failed {
+            self.note(sys::chain(&error));
+        }
+    }
+
+    fn disarm(&mut self, id: UnitId) {
+        for fd in &self.runs.at(id).sockets {
+            self.kernel.unwatch(fd);
+        }
+    }
+
+    /// Something came by the descriptor watched as `kind` of `id`.
+    pub(crate) fn came(&mut self, kind: Kind, id: UnitId, inbox: &mut VecDeque<Event>) {
+        match kind {
+            Kind::Main => self.start_known(id, inbox),
+            // A helper's failure is told when it is collected.
+            Kind::Helper => {
+                if let Some(pid) = self.runs.at(id).helper {
+                    self.kernel.start_of(pid).ok();
+                }
+            }
+            Kind::Ready => self.ready_came(id, inbox),
+            Kind::Notify => self.notify_came(id, inbox),
+            Kind::Group => self.group_changed(id, inbox),
+            Kind::Socket => inbox.push_back(Event::Traffic(id)),
+        }
+    }
+
+    fn start_known(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
+        let run = self.runs.at_mut(id);
+        let Some(pid) = run.main else { return };
+        match self.kernel.start_of(pid) {
+            Ok(Wait::Executed) if !run.told => {
+                run.told = true;
+                inbox.push_back(Event::Executed(id));
+            }
+            // A failure ends the process, and is told then.
+            Ok(Wait::Executed | Wait::Flying | Wait::Failed(..)) => {}
+            Err(error) => {
+                let why = sys::chain(&error);
+                self.kernel.signal(pid, KILL).ok();
+                self.note(why);
+            }
+        }
+    }
+
+    fn ready_came(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
+        let run = self.runs.at_mut(id);
+        let Some(fd) = &run.ready else { return };
+        let mut bytes = [0; 512];
+        let over = match self.kernel.read(fd, &mut bytes) {
+            Ok(None) => return,
+            Ok(Some(0)) | Err(_) => true,
+            Ok(Some(length)) => {
+                let ready = bytes.iter().take(length).any(|byte| *byte == b'\n');
+                if ready {
+                    inbox.push_back(Event::Ready(id));
+                }
+                ready
+            }
+        };
+        if over {
+            self.kernel.unwatch(fd);
+            run.ready = None;
+        }
+    }
+
+    fn notify_came(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
+        let run = self.runs.at_mut(id);
+        let Some((fd, _)) = &run.notify else { return };
+        for _ in 0..READ_AT_ONCE {
+            let mut bytes = [0; 4096];
+            let Ok(Some(length)) = self.kernel.read(fd, &mut bytes) else {
+                return;
+            };
+            let message = notify::parse(bytes.get(..length).unwrap_or_default());
+            if message.ready {
+                inbox.push_back(Event::Ready(id));
+            }
+            if let Some(status) = message.status {
+                run.status = status;
+            }
+        }
+    }
+
+    fn group_changed(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
+        if !self.is_populated(id) {
+            inbox.push_back(Event::Emptied(id));
+        }
+    }
+
+    /// True if there are processes in its cgroup; then the end of the last one will be told.
+    fn is_populated(&mut self, id: UnitId) -> bool {
+        let run = self.runs.at_mut(id);
+        let Some(group) = &mut run.group else {
+            return false;
+        };
+        let watched = match self.kernel.is_populated(group) {
+            Ok(false) => return false,
+            Ok(true) => self.kernel.watch_group(group, token(Kind::Group, id)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = watched {
+            // What cannot be watched would be waited for in vain: take it as empty, and say so.
+            let why = sys::chain(&error);
+            self.note(why);
+            return false;
+        }
+        true
+    }
+
+    /// Collects dead children, ours and those we inherited. True: there may be more.
+    pub(crate) fn reap(&mut self, inbox: &mut VecDeque<Event>) -> bool {
+        for _ in 0..REAP_AT_ONCE {
+            let Some(dead) = self.kernel.reap() else {
+                return false;
+            };
+            let Some((id, role)) = self.pids.remove(&dead.pid) else {
+                continue;
+            };
+            self.concerned = Some(id);
+            let run = self.runs.at_mut(id);
+            match role {
+                Role::Main => run.main = None,
+                Role::Helper => run.helper = None,
+            }
+            if let Some((stage, errno)) = dead.failed {
+                let error = std::io::Error::from_raw_os_error(errno);
+                let why = launch::failure(stage, &error);
+                inbox.push_back(Event::NotStarted(id, role, why));
+                continue;
+            }
+            if role == Role::Main && !run.told {
+                run.told = true;
+                inbox.push_back(Event::Executed(id));
+            }
+            // What it said last may still be unread.
+            self.ready_came(id, inbox);
+            self.notify_came(id, inbox);
+            let left = self.is_populated(id);
+            inbox.push_back(Event::Ended {
+                unit: id,
+                role,
+                exit: dead.exit,
+                left,
+            });
+        }
+        true
+    }
+}

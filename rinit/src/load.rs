@@ -1,0 +1,289 @@
+//! From unit files to a plan. The work is done in a child, so that no file, however odd, can hurt or hold PID 1.
+//!
+//! Parent: [`Loading`], which reads what the child sends without waiting, until a deadline.
+//! Child: [`load`], which reads the folders, compiles, and puts numbers beside user names.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use rootspec::compile::{Enabled, Source, compile};
+use rootspec::plan::Plan;
+use rootspec::{UnitName, paths};
+use sys::process::Worker;
+
+use crate::accounts::{self, Accounts};
+use crate::config::{self, Config};
+
+/// How long the child may take, in milliseconds.
+pub(crate) const DEADLINE: u64 = 10_000;
+/// Largest unit file, in bytes.
+const FILE: u64 = 1 << 20;
+/// Most unit files per folder.
+const FILES: usize = 10_000;
+/// Largest answer of the child, in bytes.
+const ANSWER: usize = 64 << 20;
+/// What a boot without a usable plan runs: somebody must be able to log in.
+const RESCUE: &str = include_str!("rescue.toml");
+
+/// What a boot starts from.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The units.
+    pub(crate) plan: Plan,
+    /// The settings.
+    pub(crate) config: Config,
+}
+
+/// A child at work.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    pub(crate) worker: Worker,
+    answer: Vec<u8>,
+}
+
+/// Where to look, for tests and the linter: other folders than the system's.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    units: Vec<String>,
+    groups: Vec<String>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            units: paths::UNIT_DIRS.map(str::to_owned).to_vec(),
+            groups: paths::GROUP_DIRS.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+impl Places {
+    /// These folders of unit files, and the folder `groups` beside or in each.
+    pub(crate) fn of(dirs: &[String]) -> Self {
+        let groups = dirs.iter().flat_map(|dir| {
+            let inside = format!("{dir}/groups");
+            let beside = Path::new(dir).with_file_name("groups");
+            [inside, beside.display().to_string()]
+        });
+        Self {
+            units: dirs.to_vec(),
+            groups: groups.collect(),
+        }
+    }
+}
+
+impl Loading {
+    /// Starts the child.
+    ///
+    /// # Errors
+    /// No process to be had.
+    pub(crate) fn start() -> sys::error::Result<Self> {
+        let worker = sys::process::fork_worker(|mut output| {
+            let bytes = encode(&load(&Places::default()));
+            u8::from(output.write_all(&bytes).is_err())
+        })?;
+        Ok(Self {
+            worker,
+            answer: Vec::new(),
+        })
+    }
+
+    /// Reads what is there. `None`: the child is still at work.
+    pub(crate) fn poll(&mut self) -> Option<Result<Loaded, String>> {
+        let mut bytes = [0; 65536];
+        loop {
+            match self.worker.output.read(&mut bytes) {
+                Ok(0) => return Some(decode(&self.answer)),
+                Ok(length) => {
+                    self.answer
+                        .extend_from_slice(bytes.get(..length).unwrap_or_default());
+                    if self.answer.len() > ANSWER {
+                        return Some(Err("the loader sent too much".to_owned()));
+                    }
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Some(Err(format!("the loader cannot be heard: {error}"))),
+            }
+        }
+    }
+}
+
+/// Length of the settings, settings, plan.
+fn encode(loaded: &Loaded) -> Vec<u8> {
+    let config = serde_json::to_vec(&loaded.config).unwrap_or_default();
+    let length = u32::try_from(config.len()).unwrap_or_default();
+    let mut bytes = length.to_le_bytes().to_vec();
+    bytes.extend(config);
+    // An empty plan is told from none by its first bytes.
+    bytes.extend(loaded.plan.to_bytes().unwrap_or_default());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Result<Loaded, String> {
+    let cut = || "the loader died before it was done".to_owned();
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let (config, plan) = rest.split_at_checked(length).ok_or_else(cut)?;
+    let config = serde_json::from_slice(config).map_err(|error| error.to_string())?;
+    let plan = Plan::from_bytes(plan).map_err(|error| error.to_string())?;
+    Ok(Loaded { plan, config })
+}
+
+/// A plan with nothing but a way to log in.
+pub(crate) fn rescue() -> Plan {
+    let source = Source {
+        name: match "rescue".parse() {
+            Ok(name) => name,
+            Err(_) => return Plan::default(),
+        },
+        file: "the built-in rescue.toml".to_owned(),
+        text: RESCUE.to_owned(),
+    };
+    compile(&[source], &[])
+}
+
+/// Reads everything and compiles it.
+pub(crate) fn load(places: &Places) -> Loaded {
+    let mut problems = Vec::new();
+    let text = |path: &str| sys::fs::read_text(path, 16 << 20).unwrap_or_default();
+    let accounts = Accounts::parse(&text("/etc/passwd"), &text("/etc/group"));
+    let config = match sys::fs::read_text(config::PATH, FILE) {
+        Ok(text) => config::parse(&text, |name| accounts.gid(name)),
+        Err(error) if error.is_absent() => Ok(Config::default()),
+        Err(error) => Err(sys::chain(&error)),
+    };
+    let config = config.unwrap_or_else(|problem| {
+        problems.push(problem);
+        Config::default()
+    });
+    let sources = sources(&places.units, &mut problems);
+    let mut plan = compile(&sources, &enabled(&places.groups, &mut problems));
+    accounts::resolve(&mut plan, &accounts);
+    plan.problems.append(&mut problems);
+    Loaded { plan, config }
+}
+
+/// Names in a folder, sorted. A folder that is absent has none.
+fn names(dir: &str, problems: &mut Vec<String>) -> Vec<String> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            problems.push(format!("cannot list {dir}: {error}"));
+            return Vec::new();
+        }
+    };
+    let names = entries.take(FILES).flatten().map(|entry| entry.file_name());
+    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+fn sources(dirs: &[String], problems: &mut Vec<String>) -> Vec<Source> {
+    let mut found: BTreeMap<UnitName, Source> = BTreeMap::new();
+    for dir in dirs {
+        for name in names(dir, problems) {
+            let Some(stem) = name.strip_suffix(".toml") else {
+                continue;
+            };
+            let file = format!("{dir}/{name}");
+            let name: UnitName = match stem.parse() {
+                Ok(name) => name,
+                Err(error) => {
+                    problems.push(format!("{file}: {error}"));
+                    continue;
+                }
+            };
+            if found.contains_key(&name) {
+                continue;
+            }
+            match sys::fs::read_text(&file, FILE) {
+                Ok(text) => {
+                    found.insert(name.clone(), Source { name, file, text });
+                }
+                Err(error) => problems.push(sys::chain(&error)),
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn enabled(dirs: &[String], problems: &mut Vec<String>) -> Vec<Enabled> {
+    let mut found = Vec::new();
+    for dir in dirs {
+        for folder in names(dir, problems) {
+            let Some(group) = folder.strip_suffix(".d") else {
+                continue;
+            };
+            for unit in names(&format!("{dir}/{folder}"), problems) {
+                match (group.parse(), unit.parse()) {
+                    (Ok(group), Ok(unit)) => found.push(Enabled { group, unit }),
+                    (Err(error), _) | (_, Err(error)) => {
+                        problems.push(format!("{dir}/{folder}/{unit}: {error}"));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_the_child_round_trips_and_damage_is_an_error() {
+        let loaded = Loaded {
+            plan: rescue(),
+            config: Config::default(),
+        };
+        let bytes = encode(&loaded);
+        let back = decode(&bytes).unwrap();
+        assert_eq!((back.plan, back.config), (loaded.plan, loaded.config));
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn the_rescue_plan_is_usable() {
+        let plan = rescue();
+        assert_eq!(
+            (plan.units.len(), plan.problems.len()),
+            (1, 0),
+            "{:?}",
+            plan.problems
+        );
+    }
+
+    #[test]
+    fn the_first_folder_wins_and_a_bad_file_is_only_a_problem() {
+        let dir = std::env::temp_dir().join(format!("rinit-load-{}", std::process::id()));
+        let at = |path: &str| dir.join(path).display().to_string();
+        for folder in ["etc", "usr", "groups/default.d"] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+        }
+        let unit = |program: &str| format!("schema = 1\n[exec]\nstart = \"{program}\"\n");
+        std::fs::write(at("etc/a.toml"), unit("/etc")).unwrap();
+        std::fs::write(at("usr/a.toml"), unit("/usr")).unwrap();
+        std::fs::write(at("usr/b.toml"), "schema = 1\nnonsense = 1\n").unwrap();
+        std::fs::write(at("usr/masked.toml"), unit("/usr")).unwrap();
+        std::fs::write(at("etc/masked.toml"), "").unwrap();
+        std::fs::write(at("usr/default.toml"), "schema = 1\nkind = \"group\"\n").unwrap();
+        std::fs::write(at("groups/default.d/a"), "").unwrap();
+        let places = Places {
+            units: vec![at("etc"), at("usr")],
+            groups: vec![at("groups")],
+        };
+        let plan = load(&places).plan;
+        let names: Vec<&str> = plan.units.iter().map(|unit| &*unit.name).collect();
+        assert_eq!(names, ["a", "default"]);
+        assert_eq!(plan.units[0].exec().unwrap().start, [["/etc"]]);
+        assert_eq!(plan.units[1].wants, [0]);
+        assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

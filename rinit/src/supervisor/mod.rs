@@ -1,0 +1,380 @@
+//! Supervision as a pure machine: an event comes in, states change, actions go out. Nothing here asks the kernel.
+//!
+//! | open | for |
+//! |---|---|
+//! | `model` | the words: states, events, actions, what is remembered per unit |
+//! | `mod` (here) | the state model in prose, the queue, the clocks |
+//! | `wish` | who is wanted, and how wishes spread along needs |
+//! | `start` | from waiting to up |
+//! | `stop` | from up to down, failures, restarts, sockets |
+//!
+//! # The model
+//!
+//! Every unit has a **wish** (up or down: what it should be) and a **state** (what it is). Events from outside change
+//! wishes; a wish spreads to others at once; then a queue of units is worked off, and each unit makes the one step that
+//! its wish and its state ask for. A step may put other units into the queue. There is no recursion, so the stack is
+//! flat however long a chain of needs is, and the order of steps is the order of the queue.
+//!
+//! | state | wish up | wish down |
+//! |---|---|---|
+//! | down, failed | (only for a moment: becomes waiting) | rests |
+//! | waiting | starts when needs are up and wants and afters are settled; fails when a need has failed | rests |
+//! | starting | goes on by events; its deadline makes it a failure | stops when its dependents have |
+//! | up | rests | stops when its dependents have |
+//! | stopping | goes on by events and deadlines, then becomes what `next` says | the same |
+//! | backoff | waiting after the pause | rests |
+//!
+//! Who may change what: wishes change in `wish` alone; states in [`Core::set_state`] alone.
+//!
+//! A need that fails for good takes its dependents with it: they stop and end as failed, with the reason. A need that
+//! restarts does not: they stay up meanwhile. A want is settled by its first failure: it does not hold others up while
+//! it is tried again. Stopping runs against the order of starting.
+
+mod model;
+mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod wish;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use rootspec::plan::{Plan, Unit, Work};
+
+use model::Dependents;
+pub(crate) use model::{Action, Command, Event, PerUnit, Record, Role, State, UnitId, Wish};
+use model::{Clock, Listen, Stage};
+
+/// A change worth telling people about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct News {
+    /// The unit.
+    pub(crate) unit: UnitId,
+    /// What it has become.
+    pub(crate) state: State,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// All units and what is to happen to them.
+#[derive(Debug)]
+pub(crate) struct Core {
+    plan: Plan,
+    dependents: PerUnit<Dependents>,
+    records: PerUnit<Record>,
+    queue: VecDeque<UnitId>,
+    queued: PerUnit<bool>,
+    actions: Vec<Action>,
+    timers: BTreeSet<(u64, UnitId, Clock)>,
+    /// Units that hold up those which wait for quiet.
+    busy: u32,
+    /// Units that wait for quiet.
+    idlers: Vec<UnitId>,
+    closing: bool,
+    now: u64,
+    news: Vec<News>,
+}
+
+/// A unit for numbers that are none.
+static NOBODY: std::sync::OnceLock<Unit> = std::sync::OnceLock::new();
+
+fn nobody() -> &'static Unit {
+    NOBODY.get_or_init(|| Unit {
+        name: "".into(),
+        description: "".into(),
+        work: Work::Group,
+        needs: Vec::new(),
+        wants: Vec::new(),
+        after: Vec::new(),
+        conditions: Vec::new(),
+        ready: rootspec::plan::Ready::Exec,
+        start_timeout: 0,
+        restart: rootspec::plan::Restart {
+            policy: rootspec::plan::Policy::Never,
+            delay: 0,
+            backoff_percent: 100,
+            max_delay: 0,
+            reset_after: 0,
+            limit: 0,
+            window: 0,
+            success_codes: Vec::new(),
+            success_signals: Vec::new(),
+        },
+        stop_signal: 15,
+        stop_timeout: 0,
+        kill: rootspec::plan::Kill::Main,
+        gate: None,
+        sockets: Vec::new(),
+    })
+}
+
+impl Core {
+    /// All units of the plan, down.
+    pub(crate) fn new(plan: Plan, now: u64) -> Self {
+        let count = plan.units.len();
+        let mut records: PerUnit<Record> = PerUnit::new(count);
+        for (unit, _) in (0..).zip(&plan.units) {
+            records.at_mut(unit).since = now;
+        }
+        Self {
+            dependents: model::turn_round(&plan.units),
+            records,
+            queue: VecDeque::new(),
+            queued: PerUnit::new(count),
+            actions: Vec::new(),
+            timers: BTreeSet::new(),
+            busy: 0,
+            idlers: Vec::new(),
+            closing: false,
+            now,
+            news: Vec::new(),
+            plan,
+        }
+    }
+
+    /// The plan.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// A unit's definition.
+    pub(crate) fn unit(&self, unit: UnitId) -> &Unit {
+        let found = usize::try_from(unit)
+            .ok()
+            .and_then(|at| self.plan.units.get(at));
+        found.unwrap_or_else(|| nobody())
+    }
+
+    /// What is remembered about a unit.
+    pub(crate) fn record(&self, unit: UnitId) -> &Record {
+        self.records.at(unit)
+    }
+
+    /// All units with what is remembered about them.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (UnitId, &Record)> {
+        self.records.iter()
+    }
+
+    /// When [`Event::Time`] is due at the latest.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.timers.first().map(|(due, _, _)| *due)
+    }
+
+    /// Takes what is to be done.
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Takes what people should know.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// True when nothing runs and nothing will: the end of [`Event::StopAll`].
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.records.iter().all(|(_, record)| record.is_settled())
+    }
+
+    /// Takes note of an event and makes all steps that follow from it.
+    pub(crate) fn handle(&mut self, event: Event, now: u64) {
+        self.now = now;
+        match event {
+            Event::Loaded => self.arm_all(),
+            Event::Start(unit) => self.wish_up(unit),
+            Event::Stop(unit) => self.wish_down(unit, "stopped on request"),
+            Event::Restart(unit) => self.restart(unit),
+            Event::StopAll => self.close(),
+            Event::Conditions(unit, unmet) => self.conditions(unit, unmet),
+            Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
+            Event::Executed(unit) => self.executed(unit),
+            Event::Ready(unit) => self.ready(unit),
+            Event::Ended {
+                unit,
+                role,
+                exit,
+                left,
+            } => self.ended(unit, role, exit, left),
+            Event::Emptied(unit) => self.emptied(unit),
+            Event::Adopted(unit) => self.adopted(unit),
+            Event::NotAdopted(unit, why) => self.not_adopted(unit, why),
+            Event::Traffic(unit) => self.traffic(unit),
+            Event::Time => self.time(),
+            Event::Fault(unit, why) => self.fault(unit, &why),
+        }
+        while let Some(unit) = self.queue.pop_front() {
+            *self.queued.at_mut(unit) = false;
+            self.step(unit);
+        }
+    }
+
+    fn enqueue(&mut self, unit: UnitId) {
+        let queued = self.queued.at_mut(unit);
+        if !*queued {
+            *queued = true;
+            self.queue.push_back(unit);
+        }
+    }
+
+    /// The one step that wish and state ask for; see the table above.
+    fn step(&mut self, unit: UnitId) {
+        let record = self.records.at(unit);
+        match (record.wish, record.state) {
+            (Wish::Up, State::Waiting) => self.try_start(unit),
+            (Wish::Down, State::Waiting | State::Backoff) => self.rest(unit),
+            (Wish::Down, State::Starting(_) | State::Up) => {
+                if self.may_stop(unit) {
+                    self.begin_stop(unit);
+                }
+            }
+            (Wish::Up, State::Starting(_) | State::Up | State::Backoff)
+            | (_, State::Down | State::Failed | State::Stopping(_)) => {}
+        }
+    }
+
+    /// The only place where a state changes. Wakes those who wait for it.
+    fn set_state(&mut self, unit: UnitId, state: State, reason: String) {
+        let holds_up = self.holds_up(unit);
+        let record = self.records.at_mut(unit);
+        let old = std::mem::replace(&mut record.state, state);
+        if let State::Starting(_) | State::Stopping(_) = state {
+            // A step within the same state keeps its time.
+            if std::mem::discriminant(&old) != std::mem::discriminant(&state) {
+                record.since = self.now;
+            }
+        } else {
+            record.since = self.now;
+        }
+        record.reason = reason;
+        self.set_deadline(unit, Clock::State, None);
+        self.count_busy(holds_up, self.holds_up(unit));
+        self.enqueue(unit);
+        self.tell(unit);
+        let settles = match state {
+            State::Down | State::Up | State::Backoff | State::Failed => true,
+            State::Waiting | State::Starting(_) | State::Stopping(_) => false,
+        };
+        if settles {
+            self.wake_neighbours(unit, state);
+        }
+        if let (State::Starting(_), Listen::Armed | Listen::Paused) =
+            (state, self.records.at(unit).listen)
+        {
+            self.hold_sockets(unit);
+        }
+    }
+
+    fn tell(&mut self, unit: UnitId) {
+        let record = self.records.at(unit);
+        let state = record.state;
+        match state {
+            State::Up | State::Backoff | State::Failed | State::Down => self.news.push(News {
+                unit,
+                state,
+                reason: record.reason.clone(),
+            }),
+            State::Stopping(Stage::Kill) => self.news.push(News {
+                unit,
+                state,
+                reason: "killed".to_owned(),
+            }),
+            State::Waiting | State::Starting(_) | State::Stopping(_) => {}
+        }
+    }
+
+    fn wake_neighbours(&mut self, unit: UnitId, state: State) {
+        let dependents = self.dependents.at(unit);
+        let mut all: Vec<UnitId> = dependents.needed_by.clone();
+        all.extend(dependents.wanted_by.iter().chain(&dependents.before));
+        if let State::Down | State::Failed = state {
+            // Those that start before it may wait for it to be down.
+            let definition = self.unit(unit);
+            all.extend(
+                definition
+                    .needs
+                    .iter()
+                    .chain(&definition.wants)
+                    .chain(&definition.after),
+            );
+        }
+        for other in all {
+            let record = self.records.at(other);
+            let waits = match (record.wish, record.state) {
+                (Wish::Up, State::Waiting) => true,
+                (Wish::Down, State::Up | State::Starting(_)) => true,
+                (Wish::Up | Wish::Down, _) => false,
+            };
+            if waits {
+                self.enqueue(other);
+            }
+        }
+    }
+
+    /// True if units that wait for quiet wait for this one.
+    fn holds_up(&self, unit: UnitId) -> bool {
+        let moving = matches!(
+            self.records.at(unit).state,
+            State::Waiting | State::Starting(_)
+        );
+        moving && self.unit(unit).exec().is_some_and(|exec| !exec.idle)
+    }
+
+    fn count_busy(&mut self, before: bool, after: bool) {
+        match (before, after) {
+            (false, true) => self.busy = self.busy.saturating_add(1),
+            (true, false) => self.busy = self.busy.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        }
+        if self.busy == 0 {
+            for unit in std::mem::take(&mut self.idlers) {
+                self.enqueue(unit);
+            }
+        }
+    }
+
+    fn set_deadline(&mut self, unit: UnitId, clock: Clock, due: Option<u64>) {
+        let [state, idle, socket] = &mut self.records.at_mut(unit).deadlines;
+        let place = match clock {
+            Clock::State => state,
+            Clock::Idle => idle,
+            Clock::Socket => socket,
+        };
+        if let Some(old) = std::mem::replace(place, due) {
+            self.timers.remove(&(old, unit, clock));
+        }
+        if let Some(due) = due {
+            self.timers.insert((due, unit, clock));
+        }
+    }
+
+    /// Sets a deadline so many milliseconds from now; `u64::MAX` is none.
+    fn set_timeout(&mut self, unit: UnitId, clock: Clock, millis: u64) {
+        let due = (millis != u64::MAX).then(|| self.now.saturating_add(millis));
+        self.set_deadline(unit, clock, due);
+    }
+
+    fn time(&mut self) {
+        while let Some((due, unit, clock)) = self.timers.first().copied() {
+            if due > self.now {
+                break;
+            }
+            self.set_deadline(unit, clock, None);
+            match clock {
+                Clock::State => self.state_overdue(unit),
+                Clock::Idle => {
+                    self.records.at_mut(unit).idled = true;
+                    self.enqueue(unit);
+                }
+                Clock::Socket => self.socket_pause_over(unit),
+            }
+        }
+    }
+
+    fn state_overdue(&mut self, unit: UnitId) {
+        match self.records.at(unit).state {
+            State::Starting(_) => self.start_overdue(unit),
+            State::Stopping(stage) => self.stop_overdue(unit, stage),
+            State::Backoff => self.set_state(unit, State::Waiting, String::new()),
+            State::Down | State::Waiting | State::Up | State::Failed => {}
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The words of supervision: states, events, actions.
+
+use std::collections::VecDeque;
+
+use rootspec::plan::{Unit, UnitIndex};
+use sys::process::Exit;
+
+/// Number of a unit in the plan.
+pub(crate) type UnitId = UnitIndex;
+
+/// What a unit should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Wish {
+    /// Not running.
+    #[default]
+    Down,
+    /// Running.
+    Up,
+}
+
+/// What a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum State {
+    /// Not running: never started, stopped, ended well, or skipped.
+    #[default]
+    Down,
+    /// To be started as soon as those before it are settled.
+    Waiting,
+    /// On its way up.
+    Starting(Step),
+    /// Ready.
+    Up,
+    /// On its way down, for whatever reason.
+    Stopping(Stage),
+    /// Failed a moment ago, to be started again after a pause.
+    Backoff,
+    /// Failed for good, until somebody starts it.
+    Failed,
+}
+
+/// How far a start is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A command that comes first, by number.
+    Pre(usize),
+    /// A main command, by number; a service has one, which stays.
+    Main(usize),
+    /// A container's process is taken over from the runtime.
+    Adopt,
+    /// The runtime starts the container's program.
+    Launch,
+}
+
+/// How far a stop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It was asked to end.
+    Ask,
+    /// It was killed.
+    Kill,
+    /// A command that comes afterwards, by number.
+    Post(usize),
+    /// That command was killed.
+    PostKill(usize),
+}
+
+/// What a unit becomes when its stop is through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Down, with the reason in words.
+    Down(String),
+    /// Failed, with the reason in words.
+    Failed(String),
+    /// Started again after so many milliseconds, with the reason in words.
+    Again(u64, String),
+}
+
+/// A unit's sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Listen {
+    /// It has none, or they are not opened.
+    #[default]
+    None,
+    /// Traffic starts the unit.
+    Armed,
+    /// The unit has them.
+    Held,
+    /// Nobody looks at them until a pause is over.
+    Paused,
+}
+
+/// The three deadlines a unit may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Clock {
+    /// Of its state.
+    State,
+    /// Of its patience to let others start first.
+    Idle,
+    /// Of its sockets' pause.
+    Socket,
+}
+
+/// One process of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The one that the unit is.
+    Main,
+    /// One that comes before or after.
+    Helper,
+}
+
+/// Which command of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// `start_pre`, by number. A container's: remove leftovers, create.
+    Pre(usize),
+    /// `start`, by number.
+    Start(usize),
+    /// A container's program is started.
+    Launch,
+    /// `stop_post`, by number. A container's: delete.
+    Post(usize),
+}
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The plan is in place: open for traffic.
+    Loaded,
+    /// Somebody wants it up.
+    Start(UnitId),
+    /// Somebody wants it down.
+    Stop(UnitId),
+    /// Somebody wants it to stop and start.
+    Restart(UnitId),
+    /// The system goes down.
+    StopAll,
+    /// Its conditions were looked at: the first that does not hold.
+    Conditions(UnitId, Option<String>),
+    /// A process could not be started, in words.
+    NotStarted(UnitId, Role, String),
+    /// The main process has executed its program.
+    Executed(UnitId),
+    /// It says that it is ready.
+    Ready(UnitId),
+    /// A process ended; `left`: there are others in its cgroup.
+    Ended {
+        unit: UnitId,
+        role: Role,
+        exit: Exit,
+        left: bool,
+    },
+    /// The last process left its cgroup.
+    Emptied(UnitId),
+    /// The container's process is ours now.
+    Adopted(UnitId),
+    /// It could not be taken over, in words.
+    NotAdopted(UnitId, String),
+    /// Somebody connects to one of its sockets.
+    Traffic(UnitId),
+    /// A deadline may be over.
+    Time,
+    /// Our own code failed on it.
+    Fault(UnitId, String),
+}
+
+impl Event {
+    /// The unit it is about.
+    pub(crate) fn unit(&self) -> Option<UnitId> {
+        match self {
+            Self::Loaded | Self::StopAll | Self::Time => None,
+            Self::Start(unit)
+            | Self::Stop(unit)
+            | Self::Restart(unit)
+            | Self::Conditions(unit, _)
+            | Self::NotStarted(unit, ..)
+            | Self::Executed(unit)
+            | Self::Ready(unit)
+            | Self::Ended { unit, .. }
+            | Self::Emptied(unit)
+            | Self::Adopted(unit)
+            | Self::NotAdopted(unit, _)
+            | Self::Traffic(unit)
+            | Self::Fault(unit, _) => Some(*unit),
+        }
+    }
+}
+
+/// Something is to be done. Whoever does it answers with events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Answered by [`Event::Conditions`].
+    Check(UnitId),
+    /// Start a process; answered by its end, or by [`Event::NotStarted`].
+    Run(UnitId, Role, Command),
+    /// Take the container's process over; answered by [`Event::Adopted`] or [`Event::NotAdopted`].
+    Adopt(UnitId),
+    /// Send the stop signal to whom it is for.
+    Ask(UnitId),
+    /// Kill everything in the cgroup.
+    KillGroup(UnitId),
+    /// Kill the main process and helpers.
+    KillMain(UnitId),
+    /// Nothing of this run is needed any more.
+    Release(UnitId),
+    /// Tell when there is traffic.
+    Arm(UnitId),
+    /// Tell no longer.
+    Disarm(UnitId),
+}
+
+impl Action {
+    /// The unit it is about.
+    pub(crate) fn unit(self) -> UnitId {
+        match self {
+            Self::Check(unit)
+            | Self::Run(unit, ..)
+            | Self::Adopt(unit)
+            | Self::Ask(unit)
+            | Self::KillGroup(unit)
+            | Self::KillMain(unit)
+            | Self::Release(unit)
+            | Self::Arm(unit)
+            | Self::Disarm(unit) => unit,
+        }
+    }
+}
+
+/// Everything that is remembered about a unit beside the plan.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) wish: Wish,
+    pub(crate) state: State,
+    /// Why it is in that state.
+    pub(crate) reason: String,
+    /// When it entered the state.
+    pub(crate) since: u64,
+    /// Its start was skipped: a condition does not hold. Counts as met for those who need it.
+    pub(crate) skipped: bool,
+    /// How often it was started again by itself.
+    pub(crate) restarts: u32,
+    /// What it becomes after stopping.
+    pub(super) next: Option<Next>,
+    /// What it becomes when it is taken down because of another unit, or on request.
+    pub(super) parting: Option<Next>,
+    /// Somebody asked for it while it was stopping.
+    pub(super) again: bool,
+    pub(super) checking: bool,
+    pub(super) checked: bool,
+    /// Its main process lives.
+    pub(super) main: bool,
+    /// A process before or after it lives.
+    pub(super) helper: bool,
+    /// There are others in its cgroup.
+    pub(super) left: bool,
+    /// It has waited long enough for others.
+    pub(super) idled: bool,
+    /// Times of restarts within the window.
+    pub(super) recent: VecDeque<u64>,
+    /// Restarts since it was last up for long.
+    pub(super) exponent: u32,
+    pub(super) listen: Listen,
+    /// Times of starts by traffic.
+    pub(super) traffic: VecDeque<u64>,
+    pub(super) deadlines: [Option<u64>; 3],
+}
+
+impl Record {
+    /// The state in the words of the protocol.
+    pub(crate) fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Down => "down",
+            State::Waiting => "waiting",
+            State::Starting(_) => "starting",
+            State::Up => "up",
+            State::Stopping(_) => "stopping",
+            State::Backoff => "backoff",
+            State::Failed => "failed",
+        }
+    }
+
+    /// True when nothing more happens without an event from outside.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self.state {
+            State::Down | State::Failed => self.wish == Wish::Down,
+            State::Up => self.wish == Wish::Up,
+            State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => false,
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.main || self.helper
+    }
+}
+
+/// One value per unit. Numbers of units come from the plan, where they are checked; should a fault of ours produce
+/// another one, it meets a spare value instead of ending PID 1.
+#[derive(Debug)]
+pub(crate) struct PerUnit<T> {
+    items: Vec<T>,
+    spare: T,
+}
+
+impl<T: Default> PerUnit<T> {
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            items: (0..count).map(|_| T::default()).collect(),
+            spare: T::default(),
+        }
+    }
+}
+
+impl<T> PerUnit<T> {
+    pub(crate) fn at(&self, unit: UnitId) -> &T {
+        let found = usize::try_from(unit).ok().and_then(|at| self.items.get(at));
+        found.unwrap_or(&self.spare)
+    }
+
+    pub(crate) fn at_mut(&mut self, unit: UnitId) -> &mut T {
+        let found = usize::try_from(unit)
+            .ok()
+            .and_then(|at| self.items.get_mut(at));
+        found.unwrap_or(&mut self.spare)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (UnitId, &T)> {
+        (0..).zip(&self.items)
+    }
+}
+
+/// Who is affected when a unit changes: the plan's edges turned round.
+#[derive(Debug, Default)]
+pub(super) struct Dependents {
+    pub(super) needed_by: Vec<UnitId>,
+    pub(super) wanted_by: Vec<UnitId>,
+    pub(super) before: Vec<UnitId>,
+}
+
+pub(super) fn turn_round(units: &[Unit]) -> PerUnit<Dependents> {
+    let mut all: PerUnit<Dependents> = PerUnit::new(units.len());
+    for (unit, definition) in (0..).zip(units) {
+        for other in &definition.needs {
+            all.at_mut(*other).needed_by.push(unit);
+        }
+        for other in &definition.wants {
+            all.at_mut(*other).wanted_by.push(unit);
+        }
+        for other in &definition.after {
+            all.at_mut(*other).before.push(unit);
+        }
+    }
+    all
+}

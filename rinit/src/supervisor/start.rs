@@ -1,0 +1,236 @@
+//! From waiting to up.
+
+use rootspec::plan::{Ready, Work};
+
+use super::model::{Clock, Command, Next, Role, Step};
+use super::{Action, Core, State, UnitId, Wish};
+
+/// Units that wait for quiet start after so long at the latest, in milliseconds.
+const IDLE_PATIENCE: u64 = 5_000;
+
+/// What a unit that waits finds in front of it.
+enum Path {
+    Free,
+    Blocked,
+    Hopeless(String),
+}
+
+impl Core {
+    pub(super) fn try_start(&mut self, unit: UnitId) {
+        match self.path(unit) {
+            Path::Blocked => return,
+            Path::Hopeless(why) => return self.give_up(unit, &why),
+            Path::Free => {}
+        }
+        let record = self.records.at(unit);
+        if record.is_alive() {
+            let why = "processes of its last run do not die".to_owned();
+            return self.give_up(unit, &why);
+        }
+        let idle = self.unit(unit).exec().is_some_and(|exec| exec.idle);
+        if idle && !record.idled && self.busy > 0 {
+            self.idlers.push(unit);
+            let [_, waiting, _] = self.records.at(unit).deadlines;
+            if waiting.is_none() {
+                self.set_timeout(unit, Clock::Idle, IDLE_PATIENCE);
+            }
+            return;
+        }
+        self.set_deadline(unit, Clock::Idle, None);
+        let conditional = !self.unit(unit).conditions.is_empty();
+        let record = self.records.at_mut(unit);
+        if conditional && !record.checked {
+            if !record.checking {
+                record.checking = true;
+                self.actions.push(Action::Check(unit));
+            }
+            return;
+        }
+        self.begin(unit);
+    }
+
+    /// Fails without having run.
+    fn give_up(&mut self, unit: UnitId, why: &str) {
+        let record = self.records.at_mut(unit);
+        record.wish = Wish::Down;
+        record.parting = None;
+        let name = self.unit(unit).name.clone();
+        self.become_failed(unit, why.to_owned());
+        self.sink(
+            unit,
+            &Next::Failed(format!("needs {name}, which failed: {why}")),
+        );
+    }
+
+    fn path(&self, unit: UnitId) -> Path {
+        let definition = self.unit(unit);
+        let mut path = Path::Free;
+        for need in &definition.needs {
+            let record = self.records.at(*need);
+            let name = &self.unit(*need).name;
+            match record.state {
+                State::Up => {}
+                State::Down if record.skipped => {}
+                State::Failed => {
+                    let why = &record.reason;
+                    return Path::Hopeless(format!("needs {name}, which failed: {why}"));
+                }
+                State::Down if record.wish == Wish::Down => {
+                    return Path::Hopeless(format!("needs {name}, which is down"));
+                }
+                State::Down
+                | State::Waiting
+                | State::Starting(_)
+                | State::Stopping(_)
+                | State::Backoff => path = Path::Blocked,
+            }
+        }
+        let in_the_way = |other: &UnitId| {
+            let record = self.records.at(*other);
+            let moving = match record.state {
+                State::Waiting | State::Starting(_) | State::Stopping(_) | State::Down => true,
+                State::Up | State::Backoff | State::Failed => false,
+            };
+            moving && record.wish == Wish::Up && !record.skipped
+        };
+        let mut softly = definition.wants.iter().chain(&definition.after);
+        if softly.any(in_the_way) {
+            return Path::Blocked;
+        }
+        path
+    }
+
+    pub(super) fn conditions(&mut self, unit: UnitId, unmet: Option<String>) {
+        let record = self.records.at_mut(unit);
+        record.checking = false;
+        if (record.wish, record.state) != (Wish::Up, State::Waiting) {
+            return;
+        }
+        match unmet {
+            None => {
+                record.checked = true;
+                self.enqueue(unit);
+            }
+            Some(why) => {
+                record.skipped = true;
+                record.wish = Wish::Down;
+                self.set_state(unit, State::Down, format!("skipped: {why}"));
+                self.rearm(unit);
+            }
+        }
+    }
+
+    fn begin(&mut self, unit: UnitId) {
+        let definition = self.unit(unit);
+        let patience = definition.start_timeout;
+        let has_pre = match &definition.work {
+            Work::Group => return self.become_up(unit),
+            Work::Service(exec) | Work::Oneshot(exec) => !exec.start_pre.is_empty(),
+            Work::Container(_) => true,
+        };
+        self.records.at_mut(unit).checked = false;
+        if has_pre {
+            self.run_pre(unit, 0);
+        } else {
+            self.run_main(unit, 0);
+        }
+        self.set_timeout(unit, Clock::State, patience);
+    }
+
+    /// Sets a further step of a start, which as a whole has one deadline.
+    fn go_on(&mut self, unit: UnitId, step: Step) {
+        let [deadline, _, _] = self.records.at(unit).deadlines;
+        self.set_state(unit, State::Starting(step), String::new());
+        self.set_deadline(unit, Clock::State, deadline);
+    }
+
+    fn run_pre(&mut self, unit: UnitId, number: usize) {
+        self.go_on(unit, Step::Pre(number));
+        self.records.at_mut(unit).helper = true;
+        self.actions
+            .push(Action::Run(unit, Role::Helper, Command::Pre(number)));
+    }
+
+    fn run_main(&mut self, unit: UnitId, number: usize) {
+        if let Work::Container(_) = self.unit(unit).work {
+            self.go_on(unit, Step::Adopt);
+            self.actions.push(Action::Adopt(unit));
+            return;
+        }
+        self.go_on(unit, Step::Main(number));
+        self.records.at_mut(unit).main = true;
+        self.actions
+            .push(Action::Run(unit, Role::Main, Command::Start(number)));
+    }
+
+    pub(super) fn adopted(&mut self, unit: UnitId) {
+        self.records.at_mut(unit).main = true;
+        if self.records.at(unit).state == State::Starting(Step::Adopt) {
+            self.go_on(unit, Step::Launch);
+            self.records.at_mut(unit).helper = true;
+            self.actions
+                .push(Action::Run(unit, Role::Helper, Command::Launch));
+        }
+    }
+
+    pub(super) fn not_adopted(&mut self, unit: UnitId, why: String) {
+        if self.records.at(unit).state == State::Starting(Step::Adopt) {
+            self.run_over(unit, true, why);
+        }
+    }
+
+    /// Number of commands before the main one.
+    fn pre_count(&self, unit: UnitId) -> usize {
+        match &self.unit(unit).work {
+            Work::Group => 0,
+            Work::Service(exec) | Work::Oneshot(exec) => exec.start_pre.len(),
+            // Remove what a crash left, create.
+            Work::Container(_) => 2,
+        }
+    }
+
+    pub(super) fn pre_ended(&mut self, unit: UnitId, number: usize) {
+        let next = number.saturating_add(1);
+        if next < self.pre_count(unit) {
+            self.run_pre(unit, next);
+        } else {
+            self.run_main(unit, 0);
+        }
+    }
+
+    /// A command of a oneshot ended well.
+    pub(super) fn main_ended_well(&mut self, unit: UnitId, number: usize, left: bool) {
+        let next = number.saturating_add(1);
+        let count = self.unit(unit).exec().map_or(0, |exec| exec.start.len());
+        if next < count {
+            return self.run_main(unit, next);
+        }
+        self.become_up(unit);
+        if !left {
+            self.actions.push(Action::Release(unit));
+        }
+    }
+
+    pub(super) fn executed(&mut self, unit: UnitId) {
+        let starting = matches!(self.records.at(unit).state, State::Starting(Step::Main(_)));
+        if starting && self.unit(unit).ready == Ready::Exec {
+            self.become_up(unit);
+        }
+    }
+
+    pub(super) fn ready(&mut self, unit: UnitId) {
+        if let State::Starting(Step::Main(_)) = self.records.at(unit).state {
+            self.become_up(unit);
+        }
+    }
+
+    pub(super) fn become_up(&mut self, unit: UnitId) {
+        self.set_state(unit, State::Up, String::new());
+    }
+
+    pub(super) fn start_overdue(&mut self, unit: UnitId) {
+        let millis = self.unit(unit).start_timeout;
+        let why = format!("it was not ready within {}", crate::words::duration(millis));
+        self.run_over(unit, true, why);
+    }
+}

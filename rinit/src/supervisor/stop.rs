@@ -1,0 +1,458 @@
+//! From up to down: asked, killed, cleaned up; failures, restarts, and sockets that start a unit again.
+
+use rootspec::plan::{Kill, Policy, Ready, Work};
+use sys::process::Exit;
+
+use super::model::{Clock, Command, Listen, Next, Role, Stage, Step};
+use super::{Action, Core, State, UnitId, Wish};
+
+/// Even SIGKILL takes a while when a process hangs in the kernel. After so many milliseconds we go on without it.
+const KILL_PATIENCE: u64 = 10_000;
+/// More starts by traffic than this within [`STORM_WINDOW`], and the sockets pause.
+const STORM: usize = 20;
+/// Milliseconds.
+const STORM_WINDOW: u64 = 2_000;
+/// How long sockets pause after a storm of starts, or after their unit failed, in milliseconds.
+const PAUSE: u64 = 30_000;
+
+impl Core {
+    /// A process ended, expected or not.
+    pub(super) fn ended(&mut self, unit: UnitId, role: Role, exit: Exit, left: bool) {
+        let well = self.ended_well(unit, exit);
+        let record = self.records.at_mut(unit);
+        record.left = left;
+        match role {
+            Role::Main => record.main = false,
+            Role::Helper => record.helper = false,
+        }
+        match (record.state, role) {
+            (State::Starting(Step::Pre(number)), Role::Helper) if well => {
+                self.pre_ended(unit, number);
+            }
+            (State::Starting(Step::Pre(number)), Role::Helper) => {
+                // A container's first command removes leftovers: there need not be any.
+                if let (Work::Container(_), 0) = (&self.unit(unit).work, number) {
+                    return self.pre_ended(unit, number);
+                }
+                let which = self.command_words(unit, Command::Pre(number));
+                self.run_over(unit, true, format!("{which}: {exit}"));
+            }
+            (State::Starting(Step::Launch), Role::Helper) if well => {
+                if self.records.at(unit).main {
+                    self.become_up(unit);
+                } else {
+                    self.run_over(unit, true, "it ended while it was started".to_owned());
+                }
+            }
+            (State::Starting(Step::Launch), Role::Helper) => {
+                let words = format!("the runtime could not start it: {exit}");
+                self.run_over(unit, true, words);
+            }
+            (State::Starting(Step::Main(number)), Role::Main) => {
+                match (self.unit(unit).ready, well) {
+                    (Ready::Exit, true) => self.main_ended_well(unit, number, left),
+                    (Ready::Exit, false) => self.run_over(unit, true, exit.to_string()),
+                    (Ready::Exec | Ready::Notify | Ready::Fd(_), _) => {
+                        self.run_over(unit, true, format!("{exit} before it was ready"));
+                    }
+                }
+            }
+            // Its program is short-lived: the runtime's start command has not ended yet.
+            (State::Starting(Step::Launch), Role::Main) => {}
+            (State::Up, Role::Main) => self.run_over(unit, !well, exit.to_string()),
+            (State::Stopping(stage), _) => self.stop_goes_on(unit, stage),
+            (State::Failed | State::Down, _) => {
+                // What did not die in time is gone after all.
+                if !self.records.at(unit).is_alive() {
+                    self.actions.push(Action::Release(unit));
+                }
+            }
+            (State::Waiting | State::Backoff | State::Starting(_) | State::Up, _) => {}
+        }
+    }
+
+    fn ended_well(&self, unit: UnitId, exit: Exit) -> bool {
+        let restart = &self.unit(unit).restart;
+        match exit {
+            Exit::Code(code) => code == 0 || restart.success_codes.contains(&code),
+            Exit::Signal(signal) => restart.success_signals.contains(&signal),
+        }
+    }
+
+    fn command_words(&self, unit: UnitId, command: Command) -> String {
+        let exec = self.unit(unit).exec();
+        let argv = match command {
+            Command::Pre(number) => exec.and_then(|exec| exec.start_pre.get(number)),
+            Command::Start(number) => exec.and_then(|exec| exec.start.get(number)),
+            Command::Post(number) => exec.and_then(|exec| exec.stop_post.get(number)),
+            Command::Launch => None,
+        };
+        match (argv.and_then(|argv| argv.first()), command) {
+            (Some(program), _) => program.clone(),
+            (None, Command::Pre(_)) => "the runtime could not create it".to_owned(),
+            (None, Command::Start(_) | Command::Launch) => "the start".to_owned(),
+            (None, Command::Post(_)) => "the runtime could not delete it".to_owned(),
+        }
+    }
+
+    pub(super) fn not_started(&mut self, unit: UnitId, role: Role, why: String) {
+        let record = self.records.at_mut(unit);
+        match role {
+            Role::Main => record.main = false,
+            Role::Helper => record.helper = false,
+        }
+        match record.state {
+            State::Starting(_) | State::Up => self.run_over(unit, true, why),
+            State::Stopping(stage) => self.stop_goes_on(unit, stage),
+            State::Down | State::Waiting | State::Backoff | State::Failed => {}
+        }
+    }
+
+    /// A run is over by itself: what next? Then whatever is left of it is cleaned up.
+    pub(super) fn run_over(&mut self, unit: UnitId, failed: bool, words: String) {
+        let next = self.decide(unit, failed, words);
+        let record = self.records.at_mut(unit);
+        let mut sinking = None;
+        match &next {
+            Next::Again(..) => {}
+            Next::Failed(why) => {
+                record.wish = Wish::Down;
+                sinking = Some(format!("which failed: {why}"));
+            }
+            Next::Down(why) => {
+                record.wish = Wish::Down;
+                sinking = Some(format!("which ended: {why}"));
+            }
+        }
+        if let Some(why) = sinking {
+            let name = &self.unit(unit).name;
+            let parting = Next::Failed(format!("needs {name}, {why}"));
+            self.sink(unit, &parting);
+        }
+        self.leave(unit, next);
+    }
+
+    fn decide(&mut self, unit: UnitId, failed: bool, words: String) -> Next {
+        let now = self.now;
+        let policy = self.unit(unit).restart.clone();
+        let record = self.records.at_mut(unit);
+        if record.wish == Wish::Down {
+            let own = if failed {
+                Next::Failed(words)
+            } else {
+                Next::Down(words)
+            };
+            return record.parting.take().unwrap_or(own);
+        }
+        let up_for = now.saturating_sub(record.since);
+        if record.state == State::Up && up_for >= policy.reset_after {
+            record.recent.clear();
+            record.exponent = 0;
+        }
+        let again = match policy.policy {
+            Policy::Never => false,
+            Policy::Always => true,
+            Policy::OnFailure => failed,
+        };
+        if !again {
+            return if failed {
+                Next::Failed(words)
+            } else {
+                Next::Down(words)
+            };
+        }
+        let window = policy.window;
+        while record
+            .recent
+            .front()
+            .is_some_and(|then| now.saturating_sub(*then) > window)
+        {
+            record.recent.pop_front();
+        }
+        let limit = usize::try_from(policy.limit).unwrap_or(usize::MAX);
+        if limit > 0 && record.recent.len() >= limit {
+            let window = crate::words::duration(window);
+            let words = format!("{words}; it was restarted {limit} times within {window}");
+            return Next::Failed(words);
+        }
+        if limit > 0 {
+            record.recent.push_back(now);
+        }
+        let delay = pause(
+            policy.delay,
+            policy.backoff_percent,
+            record.exponent,
+            policy.max_delay,
+        );
+        record.exponent = record.exponent.saturating_add(1);
+        record.restarts = record.restarts.saturating_add(1);
+        Next::Again(delay, words)
+    }
+
+    /// A wish: goes down in its turn.
+    pub(super) fn begin_stop(&mut self, unit: UnitId) {
+        let parting = self.records.at_mut(unit).parting.take();
+        let next = parting.unwrap_or_else(|| Next::Down("stopped".to_owned()));
+        self.leave(unit, next);
+    }
+
+    /// Ends whatever runs of the unit; then it becomes `next`.
+    pub(super) fn leave(&mut self, unit: UnitId, next: Next) {
+        if let Work::Group = self.unit(unit).work {
+            self.records.at_mut(unit).next = Some(next);
+            return self.finish(unit);
+        }
+        let kill = self.unit(unit).kill;
+        let record = self.records.at_mut(unit);
+        record.next = Some(next);
+        if record.is_alive() {
+            self.ask(unit);
+        } else if record.left && kill != Kill::Main {
+            // It ended by itself and left others behind: they get no further chance.
+            self.kill(unit, kill);
+        } else {
+            self.post(unit, 0);
+        }
+    }
+
+    fn ask(&mut self, unit: UnitId) {
+        let patience = self.unit(unit).stop_timeout;
+        self.set_state(unit, State::Stopping(Stage::Ask), String::new());
+        self.set_timeout(unit, Clock::State, patience);
+        self.actions.push(Action::Ask(unit));
+    }
+
+    fn kill(&mut self, unit: UnitId, kill: Kill) {
+        self.set_state(unit, State::Stopping(Stage::Kill), String::new());
+        self.set_timeout(unit, Clock::State, KILL_PATIENCE);
+        self.actions.push(match kill {
+            Kill::Cgroup | Kill::Mixed => Action::KillGroup(unit),
+            Kill::Main => Action::KillMain(unit),
+        });
+    }
+
+    fn stop_goes_on(&mut self, unit: UnitId, stage: Stage) {
+        let kill = self.unit(unit).kill;
+        let record = self.records.at(unit);
+        match stage {
+            Stage::Ask | Stage::Kill if record.is_alive() => {}
+            Stage::Ask if record.left && kill == Kill::Mixed => self.kill(unit, kill),
+            Stage::Ask | Stage::Kill if record.left && kill != Kill::Main => {}
+            Stage::Ask | Stage::Kill => self.post(unit, 0),
+            Stage::Post(_) | Stage::PostKill(_) if record.helper => {}
+            Stage::Post(number) | Stage::PostKill(number) => {
+                self.post(unit, number.saturating_add(1));
+            }
+        }
+    }
+
+    pub(super) fn emptied(&mut self, unit: UnitId) {
+        let record = self.records.at_mut(unit);
+        record.left = false;
+        match record.state {
+            State::Stopping(stage @ (Stage::Ask | Stage::Kill)) => self.stop_goes_on(unit, stage),
+            // What a oneshot left running has ended: its cgroup can go.
+            State::Up if !record.is_alive() => self.actions.push(Action::Release(unit)),
+            State::Stopping(Stage::Post(_) | Stage::PostKill(_))
+            | State::Down
+            | State::Waiting
+            | State::Starting(_)
+            | State::Up
+            | State::Backoff
+            | State::Failed => {}
+        }
+    }
+
+    /// Number of commands after the end.
+    fn post_count(&self, unit: UnitId) -> usize {
+        match &self.unit(unit).work {
+            Work::Group => 0,
+            Work::Service(exec) | Work::Oneshot(exec) => exec.stop_post.len(),
+            // Delete.
+            Work::Container(_) => 1,
+        }
+    }
+
+    fn post(&mut self, unit: UnitId, number: usize) {
+        if number >= self.post_count(unit) {
+            return self.finish(unit);
+        }
+        let patience = self.unit(unit).stop_timeout;
+        self.set_state(unit, State::Stopping(Stage::Post(number)), String::new());
+        self.set_timeout(unit, Clock::State, patience);
+        self.records.at_mut(unit).helper = true;
+        self.actions
+            .push(Action::Run(unit, Role::Helper, Command::Post(number)));
+    }
+
+    pub(super) fn stop_overdue(&mut self, unit: UnitId, stage: Stage) {
+        let kill = self.unit(unit).kill;
+        match stage {
+            Stage::Ask => self.kill(unit, kill),
+            Stage::Kill => {
+                let why = "it does not die, not even when killed".to_owned();
+                self.records.at_mut(unit).next = Some(Next::Failed(why));
+                self.records.at_mut(unit).wish = Wish::Down;
+                self.finish(unit);
+            }
+            Stage::Post(number) => {
+                let stage = Stage::PostKill(number);
+                self.set_state(unit, State::Stopping(stage), String::new());
+                self.set_timeout(unit, Clock::State, KILL_PATIENCE);
+                self.actions.push(Action::KillGroup(unit));
+            }
+            Stage::PostKill(_) => self.finish(unit),
+        }
+    }
+
+    /// The stop is through.
+    fn finish(&mut self, unit: UnitId) {
+        let record = self.records.at_mut(unit);
+        let next = record.next.take();
+        let next = next.unwrap_or_else(|| Next::Down(String::new()));
+        if !record.is_alive() {
+            self.actions.push(Action::Release(unit));
+        }
+        let record = self.records.at_mut(unit);
+        let turned = std::mem::take(&mut record.again) && record.wish == Wish::Up;
+        if turned {
+            record.checked = false;
+            record.idled = false;
+            return self.set_state(unit, State::Waiting, String::new());
+        }
+        match next {
+            Next::Again(_, why) if record.wish == Wish::Down => {
+                match record.parting.take().unwrap_or(Next::Down(why)) {
+                    Next::Failed(why) => self.become_failed(unit, why),
+                    Next::Down(why) | Next::Again(_, why) => self.become_down(unit, why),
+                }
+            }
+            Next::Again(0, why) => self.set_state(unit, State::Waiting, why),
+            Next::Again(pause, why) => {
+                self.set_state(unit, State::Backoff, why);
+                self.set_timeout(unit, Clock::State, pause);
+            }
+            Next::Failed(why) => self.become_failed(unit, why),
+            Next::Down(why) => self.become_down(unit, why),
+        }
+    }
+
+    /// Nothing runs of it and nothing is to: waiting or paused before.
+    pub(super) fn rest(&mut self, unit: UnitId) {
+        match self.records.at_mut(unit).parting.take() {
+            Some(Next::Failed(why)) => self.become_failed(unit, why),
+            Some(Next::Down(why) | Next::Again(_, why)) => self.become_down(unit, why),
+            None => self.become_down(unit, String::new()),
+        }
+    }
+
+    fn become_down(&mut self, unit: UnitId, why: String) {
+        self.records.at_mut(unit).wish = Wish::Down;
+        self.set_state(unit, State::Down, why);
+        self.rearm(unit);
+    }
+
+    pub(super) fn become_failed(&mut self, unit: UnitId, why: String) {
+        self.records.at_mut(unit).wish = Wish::Down;
+        self.set_state(unit, State::Failed, why);
+        // Whoever waits at its sockets would start it again at once: not before a pause.
+        if self.records.at(unit).listen != Listen::None {
+            self.pause_sockets(unit);
+        }
+    }
+
+    /// Our own code failed on it. What we know about it may be wrong: everything of it is killed, and it stays down.
+    pub(super) fn fault(&mut self, unit: UnitId, why: &str) {
+        let words = format!("a fault in rinit itself: {why}");
+        let record = self.records.at_mut(unit);
+        record.wish = Wish::Down;
+        record.again = false;
+        record.checking = false;
+        record.next = None;
+        record.parting = None;
+        self.actions.push(Action::KillGroup(unit));
+        self.actions.push(Action::Release(unit));
+        let record = self.records.at_mut(unit);
+        (record.main, record.helper, record.left) = (false, false, false);
+        let name = self.unit(unit).name.clone();
+        self.become_failed(unit, words.clone());
+        self.sink(
+            unit,
+            &Next::Failed(format!("needs {name}, which failed: {words}")),
+        );
+    }
+
+    // Sockets.
+
+    pub(super) fn arm_all(&mut self) {
+        let all: Vec<UnitId> = self.records.iter().map(|(unit, _)| unit).collect();
+        for unit in all {
+            if !self.unit(unit).sockets.is_empty() {
+                self.arm(unit);
+            }
+        }
+    }
+
+    fn arm(&mut self, unit: UnitId) {
+        if !self.closing {
+            self.records.at_mut(unit).listen = Listen::Armed;
+            self.actions.push(Action::Arm(unit));
+        }
+    }
+
+    pub(super) fn rearm(&mut self, unit: UnitId) {
+        if self.records.at(unit).listen == Listen::Held {
+            self.arm(unit);
+        }
+    }
+
+    pub(super) fn hold_sockets(&mut self, unit: UnitId) {
+        self.set_deadline(unit, Clock::Socket, None);
+        self.records.at_mut(unit).listen = Listen::Held;
+        self.actions.push(Action::Disarm(unit));
+    }
+
+    fn pause_sockets(&mut self, unit: UnitId) {
+        self.records.at_mut(unit).listen = Listen::Paused;
+        self.actions.push(Action::Disarm(unit));
+        self.set_timeout(unit, Clock::Socket, PAUSE);
+    }
+
+    pub(super) fn socket_pause_over(&mut self, unit: UnitId) {
+        if self.records.at(unit).listen == Listen::Paused {
+            self.arm(unit);
+        }
+    }
+
+    pub(super) fn traffic(&mut self, unit: UnitId) {
+        let now = self.now;
+        let record = self.records.at_mut(unit);
+        if record.listen != Listen::Armed {
+            return;
+        }
+        let old = |then: &u64| now.saturating_sub(*then) > STORM_WINDOW;
+        while record.traffic.front().is_some_and(old) {
+            record.traffic.pop_front();
+        }
+        record.traffic.push_back(now);
+        if record.traffic.len() > STORM {
+            record.reason = "its socket rests: too many starts in a short time".to_owned();
+            return self.pause_sockets(unit);
+        }
+        self.hold_sockets(unit);
+        self.wish_up(unit);
+    }
+}
+
+/// The pause before restart number `exponent`: grows by a factor, up to a bound.
+fn pause(first: u64, percent: u32, exponent: u32, most: u64) -> u64 {
+    let mut pause = first;
+    for _ in 0..exponent.min(64) {
+        if pause >= most {
+            break;
+        }
+        let grown = pause.saturating_mul(u64::from(percent)).checked_div(100);
+        pause = grown.unwrap_or(pause);
+    }
+    pause.min(most.max(first))
+}

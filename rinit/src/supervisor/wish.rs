@@ -1,0 +1,133 @@
+//! Wishes: who is wanted up or down, and how that spreads along needs. A work list, no recursion.
+
+use super::model::{Listen, Next};
+use super::{Core, State, UnitId, Wish};
+
+impl Core {
+    /// Wants a unit up, with all it needs and wants.
+    pub(super) fn wish_up(&mut self, unit: UnitId) {
+        if self.closing {
+            return;
+        }
+        let mut list = vec![unit];
+        while let Some(unit) = list.pop() {
+            let record = self.records.at_mut(unit);
+            let idle = matches!(record.state, State::Down | State::Failed);
+            if record.wish == Wish::Up && !idle {
+                continue;
+            }
+            record.wish = Wish::Up;
+            record.parting = None;
+            if idle {
+                record.skipped = false;
+                record.checked = false;
+                record.idled = false;
+                record.recent.clear();
+                record.exponent = 0;
+                self.set_state(unit, State::Waiting, String::new());
+            } else {
+                // On its way down: it turns round when it has arrived.
+                record.again = matches!(record.state, State::Stopping(_));
+                self.enqueue(unit);
+            }
+            let definition = self.unit(unit);
+            list.extend(definition.needs.iter().chain(&definition.wants));
+        }
+    }
+
+    /// Wants a unit down, and first of all everything that needs it.
+    pub(super) fn wish_down(&mut self, unit: UnitId, why: &str) {
+        let name = self.unit(unit).name.clone();
+        let dependents = format!("stopped because it needs {name}");
+        let record = self.records.at_mut(unit);
+        record.wish = Wish::Down;
+        record.again = false;
+        record.parting = Some(Next::Down(why.to_owned()));
+        if record.state == State::Failed {
+            self.set_state(unit, State::Down, why.to_owned());
+        }
+        if let State::Stopping(_) = self.records.at(unit).state {
+            self.records.at_mut(unit).next = Some(Next::Down(why.to_owned()));
+        }
+        self.enqueue(unit);
+        self.sink(unit, &Next::Down(dependents));
+    }
+
+    /// Takes everything down that needs `unit`, which is going; each ends as `parting` says.
+    pub(super) fn sink(&mut self, unit: UnitId, parting: &Next) {
+        let mut list = self.dependents.at(unit).needed_by.clone();
+        while let Some(unit) = list.pop() {
+            let record = self.records.at_mut(unit);
+            if record.wish == Wish::Down {
+                continue;
+            }
+            record.wish = Wish::Down;
+            record.again = false;
+            record.parting = Some(parting.clone());
+            if let State::Stopping(_) = record.state {
+                record.next = Some(parting.clone());
+            }
+            self.enqueue(unit);
+            list.extend(self.dependents.at(unit).needed_by.iter());
+        }
+    }
+
+    /// Stops and starts one unit; those who need it stay up meanwhile.
+    pub(super) fn restart(&mut self, unit: UnitId) {
+        let record = self.records.at_mut(unit);
+        match (record.wish, record.state) {
+            (Wish::Up, State::Starting(_) | State::Up) => {
+                record.recent.clear();
+                record.exponent = 0;
+                let next = Next::Again(0, "restarted on request".to_owned());
+                self.leave(unit, next);
+            }
+            (Wish::Down, State::Stopping(_) | State::Starting(_) | State::Up) => {
+                self.wish_up(unit);
+                self.records.at_mut(unit).again = true;
+            }
+            (Wish::Up, State::Stopping(_)) => {}
+            (Wish::Up, State::Backoff) => self.set_state(unit, State::Waiting, String::new()),
+            (_, State::Down | State::Failed | State::Waiting) | (Wish::Down, State::Backoff) => {
+                self.wish_up(unit)
+            }
+        }
+    }
+
+    /// The system goes down: nobody is wanted any more, and nobody will be.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
+        let all: Vec<UnitId> = self.records.iter().map(|(unit, _)| unit).collect();
+        let why = Next::Down("the system is going down".to_owned());
+        for unit in all {
+            let record = self.records.at_mut(unit);
+            record.again = false;
+            if record.wish == Wish::Up {
+                record.wish = Wish::Down;
+                record.parting = Some(why.clone());
+                if let State::Stopping(_) = record.state {
+                    record.next = Some(why.clone());
+                }
+            }
+            if record.listen == Listen::Armed {
+                self.actions.push(super::Action::Disarm(unit));
+            }
+            self.records.at_mut(unit).listen = Listen::None;
+            self.enqueue(unit);
+        }
+    }
+
+    /// A unit may stop when everything that comes after it, and is to stop too, has.
+    pub(super) fn may_stop(&self, unit: UnitId) -> bool {
+        let dependents = self.dependents.at(unit);
+        let mut all = dependents
+            .needed_by
+            .iter()
+            .chain(&dependents.wanted_by)
+            .chain(&dependents.before);
+        all.all(|other| {
+            let record = self.records.at(*other);
+            record.wish == Wish::Up || matches!(record.state, State::Down | State::Failed)
+        })
+    }
+}
