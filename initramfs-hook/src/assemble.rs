@@ -62,12 +62,14 @@ fn build(job: &Job<'_>, loader: &Loader, voice: &mut Voice) -> Result<PathBuf> {
     root.attach(sys::fs::here(), job.target)?;
     // Only now: the folder is another one than before.
     let root = sys::fs::open_dir(job.target)?;
+    // Before anything is written for a snapshot that cannot be entered.
+    let init = init_of(job.line, &root)?;
     mount_shared(job, &root, voice)?;
     mount_etc(job, &root, loader, voice)?;
     if *job.layout == Layout::ReadOnly {
         mount_tmp(&root)?;
     }
-    init_of(job.line, &root)
+    Ok(init)
 }
 
 fn root_mount(job: &Job<'_>, loader: &Loader, voice: &mut Voice) -> Result<Mount> {
@@ -115,9 +117,9 @@ fn image_mount(
     loader: &Loader,
     voice: &mut Voice,
 ) -> Result<Mount> {
-    let (module, options): (_, &[_]) = match image {
-        Image::Squashfs => ("squashfs", &[]),
-        Image::Erofs => ("erofs", &[]),
+    let module = match image {
+        Image::Squashfs => "squashfs",
+        Image::Erofs => "erofs",
     };
     tell(voice, loader.load("loop"));
     tell(voice, loader.load(module));
@@ -127,7 +129,8 @@ fn image_mount(
     Mount::new(&Request {
         kind: module,
         source: &device.path().display().to_string(),
-        options,
+        // The device itself is read-only, and says so when it is to be mounted otherwise.
+        options: &[("ro", None)],
         attributes: Attributes::READ_ONLY,
     })
     .with_context(|| format!("cannot mount the image {file}"))
@@ -203,8 +206,10 @@ fn memory(name: &str, mode: &str, attributes: Attributes) -> Result<Mount> {
 /// The program to hand over to, which must be one in this very root.
 fn init_of(line: &Cmdline, root: &OwnedFd) -> Result<PathBuf> {
     let init = line.init.as_deref().unwrap_or(program::RINIT);
-    let found = sys::fs::find_in_root(root, init)
-        .with_context(|| format!("it has no {init} to hand over to"))?;
+    let found = match sys::fs::find_in_root(root, init) {
+        Err(error) if error.is_absent() => bail!("it has no {init} to hand over to"),
+        found => found?,
+    };
     if !sys::fs::is_program(&found) {
         bail!("its {init} cannot be executed");
     }

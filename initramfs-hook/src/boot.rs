@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::cmdline::Cmdline;
+use rootspec::cmdline::{Cmdline, Mode};
+use rootspec::meta::Meta;
 use rootspec::paths::run;
 use rootspec::report::BootReport;
 
@@ -203,8 +204,8 @@ fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Fa
                 candidates = store.candidates(&mode);
                 complete = true;
             }
-            Some(choice) => match try_one(stage, store, &candidates, &choice, target) {
-                Ok((settled, init)) => {
+            Some(choice) => match try_one(stage, store, &candidates, choice.clone(), target) {
+                Ok((choice, settled, init)) => {
                     return Ok(Done {
                         choice,
                         settled,
@@ -249,20 +250,50 @@ fn give_up_trial(stage: &mut Stage, store: &mut Store, id: SnapshotId, why: &[St
     }
 }
 
+/// Puts the chosen snapshot together. When only the writable root over it fails, the snapshot itself still boots.
 fn try_one(
     stage: &mut Stage,
     store: &Store,
     candidates: &[Candidate],
-    choice: &Choice,
+    mut choice: Choice,
     target: &Path,
-) -> Result<(Settled, PathBuf)> {
+) -> Result<(Choice, Settled, PathBuf)> {
     let meta = candidates
         .iter()
         .find(|candidate| candidate.id == choice.id)
         .and_then(|candidate| candidate.meta.as_ref())
         .ok_or_else(|| anyhow::anyhow!("its meta file is unreadable"))?;
-    let settled =
-        select::settle(&stage.line.mode, meta, store.state()).map_err(anyhow::Error::msg)?;
+    let safe = select::retreat_mode(&stage.line.mode);
+    if choice.degraded {
+        return in_mode(stage, store, meta, &safe, target).map(|(how, init)| (choice, how, init));
+    }
+    let asked = stage.line.mode.clone();
+    match in_mode(stage, store, meta, &asked, target) {
+        Err(error) if matches!(asked, Mode::Persist(_)) && !on_trial(store, meta.id) => {
+            let why = sys::chain(error.as_ref());
+            stage.voice.warn(format!("mode {asked} was refused: {why}"));
+            let (settled, init) = in_mode(stage, store, meta, &safe, target)?;
+            choice.degraded = true;
+            choice.reason = format!("{}, but mode {asked} was refused: {why}", choice.reason);
+            Ok((choice, settled, init))
+        }
+        result => result.map(|(settled, init)| (choice, settled, init)),
+    }
+}
+
+fn on_trial(store: &Store, id: SnapshotId) -> bool {
+    let trial = store.state().and_then(|state| state.trial.as_ref());
+    trial.is_some_and(|trial| trial.id == id)
+}
+
+fn in_mode(
+    stage: &mut Stage,
+    store: &Store,
+    meta: &Meta,
+    mode: &Mode,
+    target: &Path,
+) -> Result<(Settled, PathBuf)> {
+    let settled = select::settle(mode, meta, store.state()).map_err(anyhow::Error::msg)?;
     if let Some(warning) = &settled.warning {
         stage.voice.warn(warning.clone());
     }

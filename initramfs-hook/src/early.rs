@@ -1,5 +1,7 @@
 //! The file systems the kernel offers, mounted before anything else can be done.
 
+use std::os::unix::fs::MetadataExt;
+
 use anyhow::Result;
 use sys::mount::{Attributes, mount};
 
@@ -24,12 +26,15 @@ pub fn mount_kernel_file_systems() -> Result<()> {
     Ok(())
 }
 
-/// `EBUSY` from `asm-generic/errno-base.h`: the same file system is mounted there already.
-const EBUSY: i32 = 16;
-
 fn mount_once(kind: &str, target: &str, attributes: Attributes, data: &str) -> Result<()> {
-    match mount(kind, target, attributes, data) {
-        Err(error) if error.errno() == Some(EBUSY) => Ok(()),
-        result => Ok(result?),
+    if is_mount_point(target) {
+        return Ok(());
     }
+    Ok(mount(kind, target, attributes, data)?)
+}
+
+/// True when `target` is on another file system than the root. The kernel would not refuse a second `/proc`.
+fn is_mount_point(target: &str) -> bool {
+    let device = |path: &str| std::fs::metadata(path).map(|found| found.dev()).ok();
+    device(target) != device("/")
 }

@@ -87,15 +87,26 @@ fn rescue_of(line: &Cmdline, trial: bool) -> Rescue {
 /// Where the kernel looks for the program that loads modules on its behalf.
 const MODPROBE: &str = "/proc/sys/kernel/modprobe";
 
+/// The pid namespace the kernel starts with (`PROC_PID_INIT_INO`, `linux/proc_ns.h`).
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
 /// Makes the kernel ask this program for what it misses (a checksum, a character set); see `roles`. The new root's own
 /// program is put back when leaving.
 fn answer_module_requests() {
-    // A kernel without modules has no such file.
-    std::fs::write(MODPROBE, "/init").ok();
+    set_module_program("/init");
+}
+
+fn set_module_program(path: &str) {
+    // The setting is the machine's, not the namespace's: a boot stage in a container must leave it alone.
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    if namespace == Path::new(FIRST_NAMESPACE) {
+        // A kernel without modules has no such file.
+        std::fs::write(MODPROBE, path).ok();
+    }
 }
 
 fn leave(init: &Path) -> Result<Infallible> {
-    std::fs::write(MODPROBE, "/sbin/modprobe").ok();
+    set_module_program("/sbin/modprobe");
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     sys::switchroot::switch_root(NEW_ROOT, &CARRIED, init, &arguments)
         .with_context(|| format!("cannot start {}", init.display()))

@@ -241,6 +241,18 @@ pub struct Settled {
     pub warning: Option<String>,
 }
 
+/// The mode for a snapshot that nobody asked for: no layer that belongs to another snapshot, nothing written to it.
+#[must_use]
+pub fn retreat_mode(mode: &Mode) -> Mode {
+    match mode {
+        Mode::Ro | Mode::Tmpfs { .. } => mode.clone(),
+        Mode::Persist(_) | Mode::Rw => Mode::Ro,
+        Mode::Image => Mode::Tmpfs {
+            size: rootspec::cmdline::DEFAULT_TMPFS_SIZE.to_owned(),
+        },
+    }
+}
+
 /// Makes the mode asked for fit the snapshot.
 ///
 /// # Errors

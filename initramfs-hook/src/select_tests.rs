@@ -255,3 +255,16 @@ fn an_image_gets_an_overlay_whatever_was_asked_for() {
     assert!(settle(&Mode::Rw, &image, None).is_err());
     assert!(settle(&Mode::Image, &meta(7, None), None).is_err());
 }
+
+#[test]
+fn a_retreat_writes_nothing_and_takes_no_layer_of_another_snapshot() {
+    for (asked, taken) in [
+        ("ro", "ro"),
+        ("tmpfs:size=9M", "tmpfs:size=9M"),
+        ("persist:dev", "ro"),
+        ("rw", "ro"),
+        ("image", "tmpfs"),
+    ] {
+        assert_eq!(retreat_mode(&asked.parse().unwrap()).to_string(), taken);
+    }
+}

@@ -48,7 +48,7 @@ impl Store {
         check_format(&store, &format).with_context(|| format!("cannot use the store on {node}"))?;
         store.read = read_state(&store);
         for damage in &store.read.damage {
-            voice.warn(format!("the state record is damaged: {damage}"));
+            voice.warn(format!("state record: {damage}"));
         }
         if store.read.state.is_none() {
             voice.warn(
@@ -68,7 +68,11 @@ impl Store {
     /// Everything known of snapshot `id`. `mode` matters because `rw` needs no sealed root.
     #[must_use]
     pub fn candidate(&self, id: SnapshotId, mode: &Mode) -> Candidate {
-        let words = |error: anyhow::Error| sys::chain(error.as_ref());
+        // The first line has file, line and reason; the picture below it is for `rootctl snap show`.
+        let words = |error: anyhow::Error| {
+            let chain = sys::chain(error.as_ref());
+            chain.lines().next().unwrap_or_default().to_owned()
+        };
         match self.meta(id) {
             Ok(meta) => Candidate {
                 id,

@@ -39,6 +39,23 @@ pub struct Look {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// Inode number, and time of the last change of anything about it: equal in two snapshots of one btrfs subvolume
+    /// means that nothing about it was changed.
+    pub identity: (u64, i64, u32),
+}
+
+impl Look {
+    /// True for a folder.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.kind == Kind::Dir
+    }
+
+    /// True for an ordinary file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
 }
 
 /// Names in a folder, sorted, without `.` and `..`.
@@ -86,6 +103,11 @@ pub fn look(dir: impl AsFd, path: impl AsRef<Path>) -> Result<Look> {
         mode: found.st_mode & 0o7777,
         uid: found.st_uid,
         gid: found.st_gid,
+        identity: (
+            found.st_ino,
+            found.st_ctime,
+            u32::try_from(found.st_ctime_nsec).unwrap_or_default(),
+        ),
     })
 }
 

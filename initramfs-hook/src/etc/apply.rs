@@ -11,6 +11,7 @@ use sys::copy::{Entry, copy, copy_properties};
 use sys::tree::{self, Kind};
 
 use super::accounts;
+use super::listing::or_dot;
 use super::merge::{BESIDE, Step};
 use crate::say::Voice;
 
@@ -83,12 +84,7 @@ fn make_dir(theirs: &OwnedFd, result: &OwnedFd, path: &Path) -> Result<()> {
 }
 
 fn properties(theirs: &OwnedFd, result: &OwnedFd, path: &Path) -> Result<()> {
-    // The root of the tree is the empty path, which the calls below do not take.
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+    let path = or_dot(path);
     copy_properties(
         Entry::new(theirs.as_fd(), path),
         Entry::new(result.as_fd(), path),
@@ -143,12 +139,7 @@ pub fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
 }
 
 fn copy_below(from: &OwnedFd, to: &OwnedFd, dir: &Path, depth: u32) -> Result<()> {
-    let open = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    let names = tree::names(sys::fs::open_dir_at(from, open)?)?;
+    let names = tree::names(sys::fs::open_dir_at(from, or_dot(dir))?)?;
     for name in names {
         let path = dir.join(OsStr::from_bytes(&name));
         let kind = tree::look(from, &path)?.kind;

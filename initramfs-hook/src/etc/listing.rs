@@ -1,4 +1,4 @@
-//! What a tree holds, with everything that tells one version of a file from another.
+//! What a tree holds: enough to tell at a glance what cannot have changed, and the closer look for the rest.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,36 +12,11 @@ use sys::tree::{Kind, Look};
 
 /// Deepest folder that is followed: real ones end long before, and the stack is bounded.
 const DEPTH: u32 = 64;
+/// Larger files are not configuration: they count as different when their times differ.
+const LARGEST: u64 = 8 << 20;
 
 /// A tree: what lies at each path below its root. The root itself is the empty path. Parents come before children.
-pub type Listing = BTreeMap<PathBuf, Stamp>;
-
-/// One version of a file, link, folder or node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    /// What it is.
-    pub kind: Kind,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Extended attributes, sorted.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Stamp {
-    /// True for a folder.
-    pub fn is_dir(&self) -> bool {
-        self.kind == Kind::Dir
-    }
-
-    /// True for an ordinary file.
-    pub fn is_file(&self) -> bool {
-        matches!(self.kind, Kind::File { .. })
-    }
-}
+pub type Listing = BTreeMap<PathBuf, Look>;
 
 /// Lists a tree.
 ///
@@ -49,48 +24,56 @@ impl Stamp {
 /// A part of it cannot be read.
 pub fn read(root: &OwnedFd) -> Result<Listing> {
     let mut listing = Listing::new();
-    listing.insert(PathBuf::new(), stamp(root, Path::new("."))?);
-    walk(root, root, Path::new(""), 0, &mut listing)?;
+    listing.insert(PathBuf::new(), sys::tree::look(root, ".")?);
+    walk(root, Path::new(""), 0, &mut listing)?;
     Ok(listing)
 }
 
-fn walk(root: &OwnedFd, dir: &OwnedFd, path: &Path, depth: u32, all: &mut Listing) -> Result<()> {
+fn walk(dir: &OwnedFd, path: &Path, depth: u32, all: &mut Listing) -> Result<()> {
     for name in sys::tree::names(dir)? {
-        let below = path.join(OsStr::from_bytes(&name));
-        let found = stamp(root, &below)?;
-        let descend = found.is_dir() && depth < DEPTH;
-        all.insert(below.clone(), found);
+        let name = Path::new(OsStr::from_bytes(&name));
+        let found = sys::tree::look(dir, name)?;
+        let descend = found.kind == Kind::Dir && depth < DEPTH;
+        all.insert(path.join(name), found);
         if descend {
-            let child = sys::fs::open_dir_at(root, &below)?;
-            walk(root, &child, &below, depth + 1, all)?;
+            let child = sys::fs::open_dir_at(dir, name)?;
+            walk(&child, &path.join(name), depth + 1, all)?;
         }
     }
     Ok(())
 }
 
-fn stamp(root: &OwnedFd, path: &Path) -> Result<Stamp> {
-    let Look {
-        kind,
-        mode,
-        uid,
-        gid,
-    } = sys::tree::look(root, path)?;
-    Ok(Stamp {
-        kind,
-        mode,
-        uid,
-        gid,
-        xattrs: xattrs(Entry::new(root.as_fd(), path))?,
-    })
+/// What a closer look has to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closer {
+    /// The extended attributes.
+    Attributes,
+    /// Those and the content of two files.
+    Content,
 }
 
-/// True if both files can be read and hold the same bytes.
-pub fn same_content(one: Option<&OwnedFd>, other: Option<&OwnedFd>, path: &Path) -> bool {
-    /// Larger files are not configuration: they count as different.
-    const LIMIT: u64 = 8 << 20;
-    let bytes = |dir: Option<&OwnedFd>| sys::fs::read_at(dir?, path, LIMIT).ok();
-    match (bytes(one), bytes(other)) {
-        (Some(one), Some(other)) => one == other,
-        (None, _) | (_, None) => false,
+/// Takes the closer look at `path` in two trees. What cannot be read counts as different: then nothing of it is lost.
+#[must_use]
+pub fn same(one: &OwnedFd, other: &OwnedFd, path: &Path, closer: Closer) -> bool {
+    let attributes = |dir: &OwnedFd| xattrs(Entry::new(dir.as_fd(), or_dot(path))).ok();
+    let content = |dir: &OwnedFd| sys::fs::read_at(dir, path, LARGEST).ok();
+    let equal = |one: Option<_>, other| one.is_some() && one == other;
+    equal(attributes(one), attributes(other))
+        && match closer {
+            Closer::Attributes => true,
+            Closer::Content => match (content(one), content(other)) {
+                (Some(one), Some(other)) => one == other,
+                (None, _) | (_, None) => false,
+            },
+        }
+}
+
+/// The root of a tree is the empty path here, which system calls do not take.
+#[must_use]
+pub fn or_dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
     }
 }

@@ -16,10 +16,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use sys::tree::Kind;
+use sys::tree::{Kind, Look};
 
 use super::accounts;
-use super::listing::{Listing, Stamp};
+use super::listing::{Closer, Listing};
 
 /// Ending of upstream's version beside a file that was changed here too.
 pub const BESIDE: &str = ".rootctl-new";
@@ -57,13 +57,11 @@ pub enum Step {
     Note(String),
 }
 
-/// Decides. `same` answers whether two versions of a file that differ in their time only have the same content.
-pub fn merge(
-    base: &Listing,
-    ours: &Listing,
-    theirs: &Listing,
-    same: &mut dyn FnMut(Side, Side, &Path) -> bool,
-) -> Vec<Step> {
+/// Takes the closer look at two versions that may be the same: extended attributes, and content where times differ.
+pub type Same<'a> = &'a mut dyn FnMut(Side, Side, &Path, Closer) -> bool;
+
+/// Decides.
+pub fn merge(base: &Listing, ours: &Listing, theirs: &Listing, same: Same<'_>) -> Vec<Step> {
     let mut plan = Plan {
         base,
         ours,
@@ -94,7 +92,7 @@ struct Plan<'a> {
     base: &'a Listing,
     ours: &'a Listing,
     theirs: &'a Listing,
-    same: &'a mut dyn FnMut(Side, Side, &Path) -> bool,
+    same: Same<'a>,
     /// What the result holds so far: true for a folder.
     dirs: HashMap<PathBuf, bool>,
     removals: Vec<PathBuf>,
@@ -122,7 +120,7 @@ impl Plan<'_> {
     }
 
     /// Unchanged here: upstream's change is taken.
-    fn follow(&mut self, path: &Path, ours: Option<&Stamp>, theirs: Option<&Stamp>) {
+    fn follow(&mut self, path: &Path, ours: Option<&Look>, theirs: Option<&Look>) {
         match (ours, theirs) {
             (_, None) => self.remove(path),
             (None, Some(new)) => self.add(path, new),
@@ -150,7 +148,7 @@ impl Plan<'_> {
     }
 
     /// Changed on both sides, differently: ours stays.
-    fn keep(&mut self, path: &Path, ours: Option<&Stamp>, theirs: Option<&Stamp>) {
+    fn keep(&mut self, path: &Path, ours: Option<&Look>, theirs: Option<&Look>) {
         let (Some(ours), Some(theirs)) = (ours, theirs) else {
             // Deleted here: stays deleted. Deleted upstream: ours stays.
             return;
@@ -178,7 +176,7 @@ impl Plan<'_> {
     }
 
     /// Adds upstream's version of something the result does not have, with the folders it lies in.
-    fn add(&mut self, path: &Path, new: &Stamp) {
+    fn add(&mut self, path: &Path, new: &Look) {
         if !self.make_parents(path) {
             return;
         }
@@ -216,29 +214,38 @@ impl Plan<'_> {
 
     fn equal(
         &mut self,
-        (one_side, one): (Side, Option<&Stamp>),
-        (other_side, other): (Side, Option<&Stamp>),
+        (one_side, one): (Side, Option<&Look>),
+        (other_side, other): (Side, Option<&Look>),
         path: &Path,
     ) -> bool {
         let (Some(one), Some(other)) = (one, other) else {
             return one.is_none() && other.is_none();
         };
-        let properties = (one.mode, one.uid, one.gid) == (other.mode, other.uid, other.gid)
-            && one.xattrs == other.xattrs;
-        properties
-            && match (&one.kind, &other.kind) {
-                (
-                    Kind::File { size, modified },
-                    Kind::File {
-                        size: other_size,
-                        modified: other_modified,
-                    },
-                ) => {
-                    size == other_size
-                        && (modified == other_modified || (self.same)(one_side, other_side, path))
+        if (one.mode, one.uid, one.gid) != (other.mode, other.uid, other.gid) {
+            return false;
+        }
+        // Two snapshots of one subvolume: untouched since. This spares a closer look at nearly everything.
+        if one.identity == other.identity && one.kind == other.kind {
+            return true;
+        }
+        let closer = match (&one.kind, &other.kind) {
+            (
+                Kind::File { size, modified },
+                Kind::File {
+                    size: other_size,
+                    modified: other_modified,
+                },
+            ) if size == other_size => {
+                if modified == other_modified {
+                    Closer::Attributes
+                } else {
+                    Closer::Content
                 }
-                (one, other) => one == other,
             }
+            (one, other) if one == other => Closer::Attributes,
+            _ => return false,
+        };
+        (self.same)(one_side, other_side, path, closer)
     }
 }
 

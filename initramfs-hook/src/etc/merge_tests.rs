@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn file(version: i64) -> Stamp {
-    Stamp {
+fn file(version: i64) -> Look {
+    Look {
         kind: Kind::File {
             size: 10,
             modified: (version, 0),
@@ -11,26 +11,26 @@ fn file(version: i64) -> Stamp {
         mode: 0o644,
         uid: 0,
         gid: 0,
-        xattrs: vec![],
+        identity: (1, version, 0),
     }
 }
 
-fn dir() -> Stamp {
-    Stamp {
+fn dir() -> Look {
+    Look {
         kind: Kind::Dir,
         mode: 0o755,
         ..file(0)
     }
 }
 
-fn link(target: &str) -> Stamp {
-    Stamp {
+fn link(target: &str) -> Look {
+    Look {
         kind: Kind::Link(target.as_bytes().to_vec()),
         ..file(0)
     }
 }
 
-fn tree(entries: &[(&str, Stamp)]) -> Listing {
+fn tree(entries: &[(&str, Look)]) -> Listing {
     let mut listing = Listing::from([(PathBuf::new(), dir())]);
     listing.extend(
         entries
@@ -40,10 +40,13 @@ fn tree(entries: &[(&str, Stamp)]) -> Listing {
     listing
 }
 
-fn steps(base: &[(&str, Stamp)], ours: &[(&str, Stamp)], theirs: &[(&str, Stamp)]) -> Vec<Step> {
-    merge(&tree(base), &tree(ours), &tree(theirs), &mut |_, _, _| {
-        false
-    })
+fn steps(base: &[(&str, Look)], ours: &[(&str, Look)], theirs: &[(&str, Look)]) -> Vec<Step> {
+    merge(
+        &tree(base),
+        &tree(ours),
+        &tree(theirs),
+        &mut |_, _, _, _| false,
+    )
 }
 
 fn take(path: &str) -> Step {
@@ -87,7 +90,8 @@ fn the_same_change_on_both_sides_is_no_conflict() {
         tree(&[("a", file(2))]),
         tree(&[("a", file(3))]),
     );
-    let mut same = |one: Side, other: Side, _: &Path| one == Side::Ours && other == Side::Theirs;
+    let mut same =
+        |one: Side, other: Side, _: &Path, _: Closer| one == Side::Ours && other == Side::Theirs;
     assert_eq!(merge(&base, &ours, &theirs, &mut same), []);
 }
 
@@ -98,7 +102,8 @@ fn a_touched_file_with_the_same_content_counts_as_unchanged() {
         tree(&[("a", file(2))]),
         tree(&[("a", file(3))]),
     );
-    let mut same = |one: Side, other: Side, _: &Path| one == Side::Ours && other == Side::Base;
+    let mut same =
+        |one: Side, other: Side, _: &Path, _: Closer| one == Side::Ours && other == Side::Base;
     assert_eq!(merge(&base, &ours, &theirs, &mut same), [take("a")]);
 }
 
@@ -223,13 +228,13 @@ fn account_files_changed_on_both_sides_are_merged_by_line() {
 
 #[test]
 fn properties_of_a_folder_follow_upstream_when_unchanged_here() {
-    let open = Stamp {
+    let open = Look {
         mode: 0o700,
         ..dir()
     };
     let result = steps(&[("d", dir())], &[("d", dir())], &[("d", open.clone())]);
     assert_eq!(result, [Step::Properties("d".into())]);
-    let own = Stamp {
+    let own = Look {
         mode: 0o711,
         ..dir()
     };
@@ -244,7 +249,7 @@ fn without_a_base_nothing_of_ours_is_lost() {
         &Listing::new(),
         &tree(&ours),
         &tree(&theirs),
-        &mut |_, _, _| false,
+        &mut |_, _, _, _| false,
     );
     assert_eq!(result, [Step::Beside("a".into()), take("b")]);
 }
@@ -258,4 +263,30 @@ fn merging_twice_changes_nothing_more() {
     );
     let result = [("a", file(2)), ("b", file(9)), ("b.rootctl-new", file(2))];
     assert_eq!(steps(&base, &result, &theirs), [Step::Beside("b".into())]);
+}
+
+#[test]
+fn attributes_are_compared_where_a_copy_has_another_identity() {
+    let copied = Look {
+        identity: (9, 9, 9),
+        ..file(1)
+    };
+    let asked = std::cell::RefCell::new(Vec::new());
+    let (base, ours, theirs) = (
+        tree(&[("a", file(1))]),
+        tree(&[("a", copied)]),
+        tree(&[("a", file(2))]),
+    );
+    let mut same = |one: Side, other: Side, path: &Path, closer: Closer| {
+        asked
+            .borrow_mut()
+            .push((one, other, path.to_owned(), closer));
+        closer == Closer::Attributes
+    };
+    assert_eq!(merge(&base, &ours, &theirs, &mut same), [take("a")]);
+    let expected = [
+        (Side::Base, Side::Theirs, "a".into(), Closer::Content),
+        (Side::Ours, Side::Base, "a".into(), Closer::Attributes),
+    ];
+    assert_eq!(asked.into_inner(), expected);
 }

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod merge;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
@@ -24,6 +25,8 @@ use rootspec::paths::{self, store as names};
 use sys::btrfs::{self, Access};
 use sys::mount::Mount;
 
+use self::listing::Closer;
+use self::merge::Side;
 use crate::say::Voice;
 use crate::store::{Store, part};
 
@@ -100,14 +103,14 @@ fn merge_into(result: &OwnedFd, trees: &Trees, voice: &mut Voice) -> Result<()> 
         None => listing::Listing::new(),
     };
     let (ours, theirs) = (listing::read(&trees.ours)?, listing::read(&trees.theirs)?);
-    let mut same = |one: merge::Side, other: merge::Side, path: &std::path::Path| {
-        let open = |side| match side {
-            merge::Side::Base => trees.base.as_ref(),
-            merge::Side::Ours => Some(&trees.ours),
-            merge::Side::Theirs => Some(&trees.theirs),
-        };
-        // What cannot be read counts as different: then nothing of it is lost.
-        listing::same_content(open(one), open(other), path)
+    let tree = |side| match side {
+        Side::Base => trees.base.as_ref(),
+        Side::Ours => Some(&trees.ours),
+        Side::Theirs => Some(&trees.theirs),
+    };
+    let mut same = |one: Side, other: Side, path: &Path, closer: Closer| {
+        let pair = tree(one).zip(tree(other));
+        pair.is_some_and(|(one, other)| listing::same(one, other, path, closer))
     };
     let steps = merge::merge(&base, &ours, &theirs, &mut same);
     apply::apply(&steps, trees.base.as_ref(), &trees.theirs, result, voice)
