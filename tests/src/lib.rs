@@ -8,6 +8,7 @@
 //! - [`grub`], [`limine`]: put a boot loader into an image without its installer;
 //! - [`limine_reader`]: a second reader of `limine.conf`, made apart from the writer, and its checks;
 //! - [`initramfs`]: a small busybox initramfs, for probes and for trials of the loaders;
+//! - [`store_image`]: a small store on an image, laid out by hand, for the boot stage;
 //! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
@@ -15,7 +16,7 @@
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
 //!
-//! `tests/` beside this folder holds the tests: `namespaces`, `init` (tier 2), `loaders`, `boot` (tier 3).
+//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `stage` (tier 2), `loaders`, `boot` (tier 3).
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]
 
@@ -35,5 +36,6 @@ pub mod qemu;
 pub mod rootfs;
 pub mod run;
 pub mod say;
+pub mod store_image;
 pub mod system;
 pub mod tier;

@@ -84,25 +84,50 @@ pub fn build() -> Result<Programs> {
 }
 
 fn build_now() -> Result<Programs> {
-    let mut fixed = cargo();
-    fixed.args([
+    Ok(Programs {
+        rinit: fixed("rinit", "rinit")?,
+        rootctl: fixed("rootctl", "rootctl")?,
+        rinit_boot: boot_stage()?,
+        rootctld: broker()?,
+    })
+}
+
+/// Builds the boot stage only.
+///
+/// # Errors
+/// As [`build`].
+pub fn boot_stage() -> Result<PathBuf> {
+    fixed("initramfs-hook", "rinit-boot")
+}
+
+/// A static program. Each package is built by itself: built together, each would get the features that any
+/// of them asks of a shared crate.
+fn fixed(package: &str, program: &str) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args([
         "--target",
         STATIC_TARGET,
         "--package",
-        "rinit",
-        "--package",
-        "rootctl",
-        "--package",
-        "initramfs-hook",
+        package,
+        "--bin",
+        program,
     ]);
-    fixed.args(["--bin", "rinit", "--bin", "rootctl", "--bin", "rinit-boot"]);
-    fixed.env(
+    build.env(
         "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
         "-C target-feature=+crt-static",
     );
-    run_cargo(&mut fixed)?;
-    let mut broker = cargo();
-    broker.args([
+    run_cargo(&mut build)?;
+    made(
+        paths::target()
+            .join(STATIC_TARGET)
+            .join("release")
+            .join(program),
+    )
+}
+
+fn broker() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args([
         "--package",
         "rootctl",
         "--features",
@@ -110,20 +135,13 @@ fn build_now() -> Result<Programs> {
         "--bin",
         "rootctld",
     ]);
-    run_cargo(&mut broker)?;
-    let fixed = paths::target().join(STATIC_TARGET).join("release");
-    let programs = Programs {
-        rinit: fixed.join("rinit"),
-        rootctl: fixed.join("rootctl"),
-        rinit_boot: fixed.join("rinit-boot"),
-        rootctld: paths::target().join("release/rootctld"),
-    };
-    for (program, _) in programs.places() {
-        if !program.exists() {
-            bail!("cargo made no {}", program.display());
-        }
-    }
-    Ok(programs)
+    run_cargo(&mut build)?;
+    made(paths::target().join("release/rootctld"))
+}
+
+fn made(program: PathBuf) -> Result<PathBuf> {
+    anyhow::ensure!(program.exists(), "cargo made no {}", program.display());
+    Ok(program)
 }
 
 fn cargo() -> Command {

@@ -86,6 +86,21 @@ impl Drop for Mounted {
     }
 }
 
+/// The id of a subvolume, as `btrfs subvolume show` prints it.
+///
+/// # Errors
+/// When the folder is no subvolume.
+pub fn subvolume_uuid(folder: &Path) -> Result<String> {
+    let text = run::output(run::command("btrfs", ["subvolume", "show"]).arg(folder))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("UUID:"));
+    Ok(line
+        .with_context(|| format!("{} has no id", folder.display()))?
+        .trim()
+        .to_owned())
+}
+
 /// Makes an empty btrfs on the image's Linux partition.
 ///
 /// # Errors

@@ -20,11 +20,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
+/// Setting a root up takes a fraction of a second; a busy host gets more.
+const SETUP: Duration = Duration::from_secs(60);
+
 /// What is mounted in the private root before the program starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mounts {
     /// /proc, /sys with cgroup2, /dev with the usual nodes and /run: what process 1 finds after a boot stage.
     Ready,
+    /// The same, and the nodes of loop devices and of btrfs: for programs that mount.
+    Disks,
     /// Only /dev/console: what the kernel gives to an initramfs.
     Bare,
 }
@@ -120,7 +125,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Starts process 1.
+    /// Starts process 1 and returns when its root is complete.
     ///
     /// # Errors
     /// When we are not root, or the root cannot be prepared.
@@ -145,13 +150,15 @@ impl Namespace {
             .context("cannot start unshare")?;
         let input = master.try_clone().context("cannot copy a terminal")?;
         let console = Console::new(master, input)?;
-        Ok(Self {
+        let mut ns = Self {
             child,
             console,
             _terminal: terminal,
             cgroup,
             _folder: folder,
-        })
+        };
+        ns.console.expect("the root is ready\n", SETUP)?;
+        Ok(ns)
     }
 
     /// Process 1's id as the host sees it.
@@ -261,6 +268,7 @@ fn command(recipe: &Recipe, cgroup: &Cgroup, paths: &[&Path; 4]) -> Command {
         .args(paths);
     command.arg(match recipe.mounts {
         Mounts::Ready => "ready",
+        Mounts::Disks => "disks",
         Mounts::Bare => "bare",
     });
     for (from, to) in &recipe.binds {

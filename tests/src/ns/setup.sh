@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # Runs as process 1 of the new namespaces, still on the host's root; ends by becoming the program.
-# Arguments: STAGE ROOT TERMINAL ready|bare [--bind FROM TO]... -- PROGRAM [ARG]...
+# Arguments: STAGE ROOT TERMINAL ready|disks|bare [--bind FROM TO]... -- PROGRAM [ARG]...
 set -e
 b=/bin/busybox
 stage=$1 root=$2 terminal=$3 mounts=$4
@@ -13,7 +13,7 @@ for folder in bin sbin dev proc sys run tmp etc var root usr/bin usr/sbin old; d
 done
 $b chmod 1777 "$root/tmp"
 
-if [ "$mounts" = ready ]; then
+if [ "$mounts" != bare ]; then
     $b mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
     $b mount -t sysfs -o nosuid,nodev,noexec sysfs "$root/sys"
     $b mount -t cgroup2 -o nosuid,nodev,noexec cgroup "$root/sys/fs/cgroup"
@@ -33,6 +33,15 @@ NODES
     $b mount -t devpts -o nosuid,noexec,newinstance,mode=0620,ptmxmode=0666 devpts "$root/dev/pts"
     $b ln -s pts/ptmx "$root/dev/ptmx"
     $b ln -s /proc/self/fd "$root/dev/fd"
+fi
+if [ "$mounts" = disks ]; then
+    $b mknod "$root/dev/loop-control" c 10 237
+    $b mknod "$root/dev/btrfs-control" c 10 234
+    number=0
+    while [ $number -lt 64 ]; do
+        $b mknod "$root/dev/loop$number" b 7 $number
+        number=$((number + 1))
+    done
 fi
 : > "$root/dev/console"
 $b mount --bind "$terminal" "$root/dev/console"
@@ -57,5 +66,6 @@ exec $b chroot . $b sh -c '
     /bin/busybox umount -l /old
     /bin/busybox rmdir /old
     cd /
+    echo "the root is ready" > /dev/console
     exec env -i "$@" < /dev/console > /dev/console 2>&1
 ' sh PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/ TERM=linux "$@"

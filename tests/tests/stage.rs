@@ -1,0 +1,442 @@
+//! Tier 2: the boot stage against real btrfs images on loop devices: `rinit-boot --assemble` in namespaces,
+//! with the kernel command line of our choice. The whole `/init` is tested in QEMU.
+
+use anyhow::{Context, Result, ensure};
+use rootspec::meta::Image;
+use rootspec::paths::store as names;
+use rootspec::report::BootReport;
+use rootspec::state::State;
+use rootspec::trial::{Phase, Trial};
+use std::path::Path;
+use std::process::Output;
+use tests::disk::btrfs::Loop;
+use tests::ns::{Mounts, Namespace, Recipe};
+use tests::store_image::{self, StoreImage, id, write_state};
+use tests::tier::{self, Outcome, Tier, test};
+use tests::{programs, run};
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test(
+                "mode_ro_mounts_the_sealed_root_with_its_own_etc_and_the_shared_var",
+                mode_ro,
+            ),
+            test("mode_tmpfs_takes_changes_and_forgets_them", mode_tmpfs),
+            test(
+                "mode_persist_keeps_changes_apart_from_the_snapshot",
+                mode_persist,
+            ),
+            test("mode_rw_is_refused_for_the_last_good_snapshot", mode_rw),
+            test("an_image_of_squashfs_boots_under_an_overlay", || {
+                image(Image::Squashfs, "squashfs")
+            }),
+            test("an_image_of_erofs_boots_under_an_overlay", || {
+                image(Image::Erofs, "erofs")
+            }),
+            test("without_a_wish_the_last_good_snapshot_boots", no_wish),
+            test(
+                "a_missing_snapshot_falls_back_to_the_good_one_and_says_why",
+                missing,
+            ),
+            test(
+                "a_truncated_meta_file_falls_back_to_the_good_one",
+                truncated_meta,
+            ),
+            test("an_exchanged_root_is_noticed", exchanged),
+            test(
+                "one_damaged_slot_of_the_record_changes_nothing",
+                one_bad_slot,
+            ),
+            test(
+                "two_damaged_slots_obey_the_command_line_and_count_nothing",
+                two_bad_slots,
+            ),
+            test("a_record_of_the_future_is_left_as_it_is", future_record),
+            test("a_try_is_counted_before_the_root_is_entered", counts),
+            test("a_trial_without_tries_left_ends_in_a_reboot", used_up),
+            test("an_absent_device_is_named_when_the_deadline_passes", absent),
+        ],
+    )
+}
+
+/// One run of the boot stage, and the namespace it left.
+struct Run {
+    ns: Namespace,
+    output: Output,
+    // Dropped last: what the namespace mounted is gone then.
+    _device: Loop,
+}
+
+/// Runs the boot stage with these words behind `root=`.
+fn boot(image: &StoreImage, words: &str) -> Result<Run> {
+    boot_line(image, &format!("root=LABEL={} {words}", image.label))
+}
+
+fn boot_line(image: &StoreImage, line: &str) -> Result<Run> {
+    let device = image.attach()?;
+    let recipe = Recipe::new(&["/bin/sh", "-c", "read forever"])
+        .mounts(Mounts::Disks)
+        .copy(&programs::boot_stage()?, "/rinit-boot")
+        .text("/cmdline", &format!("{line}\n"))
+        .text("/sysroot/empty", "");
+    let ns = Namespace::start(&recipe)?;
+    let script =
+        "busybox mount --bind /cmdline /proc/cmdline && exec /rinit-boot --assemble /sysroot";
+    let output = ns
+        .inside(&["/bin/sh", "-c", script])?
+        .output()
+        .context("cannot start nsenter")?;
+    Ok(Run {
+        ns,
+        output,
+        _device: device,
+    })
+}
+
+impl Run {
+    fn said(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    fn good(&self) -> Result<&Self> {
+        ensure!(
+            self.output.status.success(),
+            "it ended with {}: {}",
+            self.output.status,
+            self.said()
+        );
+        Ok(self)
+    }
+
+    fn failed(&self, code: i32, words: &[&str]) -> Result<()> {
+        let said = self.said();
+        ensure!(
+            self.output.status.code() == Some(code),
+            "it ended with {}: {said}",
+            self.output.status
+        );
+        for word in words {
+            ensure!(said.contains(word), "{word:?} is not in: {said}");
+        }
+        Ok(())
+    }
+
+    /// What a shell command says inside.
+    fn sh(&self, script: &str) -> Result<String> {
+        run::output(&mut self.ns.inside(&["/bin/sh", "-c", script])?)
+    }
+
+    fn word(&self) -> Result<String> {
+        Ok(self.sh("cat /sysroot/etc/word")?.trim().to_owned())
+    }
+
+    fn report(&self) -> Result<BootReport> {
+        let text = self.sh("cat /run/rootctl/boot.toml")?;
+        BootReport::from_toml(&text).with_context(|| format!("cannot read the boot report {text}"))
+    }
+}
+
+fn mode_ro() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let first = boot(&image, "rootctl.snap=1 rootctl.mode=ro")?;
+    ensure!(first.good()?.word()? == "snapshot 1");
+    ensure!(
+        first.sh("echo x > /sysroot/usr/x").is_err(),
+        "the root is writable"
+    );
+    first.sh("echo mine > /sysroot/etc/mine; echo data > /sysroot/var/data")?;
+    let report = first.report()?;
+    ensure!(
+        report.snapshot == id(1) && !report.degraded && report.mode == "ro",
+        "{report:?}"
+    );
+    drop(first);
+    let again = boot(&image, "rootctl.snap=1")?;
+    ensure!(
+        again
+            .good()?
+            .sh("cat /sysroot/etc/mine /sysroot/var/data")?
+            == "mine\ndata\n"
+    );
+    drop(again);
+    let other = boot(&image, "rootctl.snap=2")?;
+    ensure!(
+        other.good()?.sh("cat /sysroot/var/data")? == "data\n",
+        "/var is not shared"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn mode_tmpfs() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let first = boot(&image, "rootctl.snap=2 rootctl.mode=tmpfs:size=1M")?;
+    ensure!(first.good()?.word()? == "snapshot 2");
+    first.sh("echo changed > /sysroot/etc/word && rm -r /sysroot/usr")?;
+    let full = first.sh("busybox dd if=/dev/zero of=/sysroot/big bs=64k count=32 2>&1; busybox stat -c %s /sysroot/big")?;
+    ensure!(
+        !full.contains("2097152"),
+        "the size limit does not hold: {full}"
+    );
+    ensure!(
+        first.sh("cat /run/rootctl/lower/etc/word")? == "snapshot 2\n",
+        "the lower root has changed"
+    );
+    drop(first);
+    ensure!(
+        boot(&image, "rootctl.snap=2 rootctl.mode=tmpfs")?
+            .good()?
+            .word()?
+            == "snapshot 2"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn mode_persist() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let line = "rootctl.snap=2 rootctl.mode=persist:dev";
+    let first = boot(&image, line)?;
+    first
+        .good()?
+        .sh("echo kept > /sysroot/etc/word && echo new > /sysroot/usr/new")?;
+    drop(first);
+    let again = boot(&image, line)?;
+    ensure!(again.good()?.word()? == "kept", "changes are lost");
+    drop(again);
+    ensure!(
+        boot(&image, "rootctl.snap=2")?.good()?.word()? == "snapshot 2",
+        "the snapshot has changed"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn mode_rw() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let run = boot(&image, "rootctl.snap=2 rootctl.mode=rw")?;
+    ensure!(
+        run.good()?.sh("echo x > /sysroot/usr/x").is_err(),
+        "the last good snapshot is writable"
+    );
+    let warnings = run.report()?.warnings.join("\n");
+    ensure!(
+        warnings.contains("rw") && warnings.contains("good"),
+        "no warning: {warnings}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn image(kind: Image, name: &str) -> Result<Outcome> {
+    let known =
+        std::fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?;
+    if !known.lines().any(|line| line.trim() == name) {
+        return Ok(Outcome::Skipped(format!(
+            "this kernel has no {name} at hand (/proc/filesystems)"
+        )));
+    }
+    let image = StoreImage::new()?;
+    image.edit(|top| store_image::add_image_snapshot(top, 3, kind))?;
+    let run = boot(&image, "rootctl.snap=3 rootctl.mode=image")?;
+    ensure!(run.good()?.word()? == "snapshot 3");
+    run.sh("echo x > /sysroot/usr/x")?;
+    Ok(Outcome::Passed)
+}
+
+fn no_wish() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    ensure!(boot(&image, "")?.good()?.word()? == "snapshot 2");
+    Ok(Outcome::Passed)
+}
+
+fn falls_back(image: &StoreImage, words: &[&str]) -> Result<Outcome> {
+    let run = boot(image, "rootctl.snap=1")?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let report = run.report()?;
+    ensure!(report.degraded && report.requested == id(1), "{report:?}");
+    for word in words {
+        ensure!(
+            report.reason.contains(word),
+            "{word:?} is not in: {}",
+            report.reason
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
+fn snapshot(top: &Path, number: u32) -> std::path::PathBuf {
+    top.join(names::DIR)
+        .join(names::SNAPS)
+        .join(number.to_string())
+}
+
+fn missing() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        run::quiet(
+            run::command("btrfs", ["subvolume", "delete"]).arg(snapshot(top, 1).join(names::ROOT)),
+        )?;
+        Ok(std::fs::remove_dir_all(snapshot(top, 1))?)
+    })?;
+    falls_back(&image, &["snapshot 1", "does not exist", "last good"])
+}
+
+fn truncated_meta() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let file = snapshot(top, 1).join(names::META);
+        let text = std::fs::read(&file)?;
+        Ok(std::fs::write(
+            &file,
+            text.get(..text.len() / 2).unwrap_or_default(),
+        )?)
+    })?;
+    falls_back(&image, &["snapshot 1", names::META])
+}
+
+fn exchanged() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let root = snapshot(top, 1).join(names::ROOT);
+        run::quiet(run::command("btrfs", ["subvolume", "delete"]).arg(&root))?;
+        let other = snapshot(top, 2).join(names::ROOT);
+        run::quiet(
+            run::command("btrfs", ["subvolume", "snapshot", "-r"])
+                .arg(other)
+                .arg(root),
+        )
+    })?;
+    falls_back(&image, &["UUID", "exchanged"])
+}
+
+/// Damages bytes of the record.
+fn damage(image: &StoreImage, places: &[usize]) -> Result<()> {
+    image.edit(|top| {
+        let file = top.join(names::DIR).join(names::STATE);
+        let mut bytes = std::fs::read(&file)?;
+        for place in places {
+            let byte = bytes.get_mut(*place).context("the record is short")?;
+            *byte ^= 0xFF;
+        }
+        Ok(std::fs::write(&file, bytes)?)
+    })
+}
+
+fn one_bad_slot() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    // The newer slot is the one that breaks: the older record says the same here.
+    let state = State {
+        seq: 1,
+        ..image.state()?.state.context("no record")?
+    };
+    image.edit(|top| write_state(top, &state))?;
+    damage(&image, &[4096 + 10])?;
+    let run = boot(&image, "")?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    ensure!(
+        run.report()?.warnings.join("\n").contains("slot 1"),
+        "{:?}",
+        run.report()?.warnings
+    );
+    Ok(Outcome::Passed)
+}
+
+fn two_bad_slots() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let state = State {
+        seq: 1,
+        ..image.state()?.state.context("no record")?
+    };
+    image.edit(|top| write_state(top, &state))?;
+    damage(&image, &[10, 4096 + 10])?;
+    let before = image.state()?;
+    let run = boot(&image, "rootctl.snap=1")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
+    ensure!(
+        run.report()?.warnings.join("\n").contains("rootctl status"),
+        "{:?}",
+        run.report()?.warnings
+    );
+    drop(run);
+    ensure!(image.state()? == before, "the record was written");
+    Ok(Outcome::Passed)
+}
+
+fn future_record() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        write_state(
+            top,
+            &State {
+                schema: 99,
+                seq: 1,
+                ..State::empty()
+            },
+        )
+    })?;
+    let before = image.state()?;
+    let run = boot(&image, "rootctl.snap=1")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
+    drop(run);
+    ensure!(
+        image.state()? == before && before.from_the_future,
+        "{before:?}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn on_trial(image: &StoreImage, number: u32, tries: u8) -> Result<()> {
+    let mut state = image.state()?.state.context("no record")?;
+    state.good = id(2);
+    state.previous = None;
+    state.trial = id(number).map(|id| Trial::armed(id, tries));
+    state.seq += 1;
+    image.edit(|top| write_state(top, &state))
+}
+
+fn counts() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    on_trial(&image, 1, 2)?;
+    let run = boot(&image, "rootctl.snap=1")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
+    let report = run.report()?;
+    ensure!(
+        report.try_number == Some(1) && report.tries_max == Some(2),
+        "{report:?}"
+    );
+    drop(run);
+    let trial = image
+        .state()?
+        .state
+        .and_then(|state| state.trial)
+        .context("the trial is gone")?;
+    ensure!(
+        trial.attempts == 1 && trial.phase == Phase::Trying,
+        "{trial:?}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn used_up() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    on_trial(&image, 1, 1)?;
+    boot(&image, "rootctl.snap=1")?.good()?;
+    boot(&image, "rootctl.snap=1")?.failed(3, &["trial", "snapshot 1"])?;
+    let trial = image
+        .state()?
+        .state
+        .and_then(|state| state.trial)
+        .context("the trial is gone")?;
+    ensure!(
+        trial.phase == Phase::Failed && trial.attempts == 1,
+        "{trial:?}"
+    );
+    ensure!(boot(&image, "")?.good()?.word()? == "snapshot 2");
+    Ok(Outcome::Passed)
+}
+
+fn absent() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let run = boot_line(&image, "root=LABEL=nosuchdisk rootctl.wait=1")?;
+    run.failed(1, &["LABEL=nosuchdisk", "did not appear"])?;
+    Ok(Outcome::Passed)
+}
