@@ -8,7 +8,7 @@
 //! - [`grub`], [`limine`]: put a boot loader into an image without its installer;
 //! - [`limine_reader`]: a second reader of `limine.conf`, made apart from the writer, and its checks;
 //! - [`initramfs`]: a small busybox initramfs, for probes and for trials of the loaders;
-//! - [`store_image`]: a small store on an image, laid out by hand, for the boot stage;
+//! - [`store_image`]: a small store on an image, laid out by hand; [`stage_run`]: the boot stage over it;
 //! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
@@ -36,6 +36,7 @@ pub mod qemu;
 pub mod rootfs;
 pub mod run;
 pub mod say;
+pub mod stage_run;
 pub mod store_image;
 pub mod system;
 pub mod tier;

@@ -4,16 +4,13 @@
 use anyhow::{Context, Result, ensure};
 use rootspec::meta::Image;
 use rootspec::paths::store as names;
-use rootspec::report::BootReport;
 use rootspec::state::State;
 use rootspec::trial::{Phase, Trial};
 use std::path::Path;
-use std::process::Output;
-use tests::disk::btrfs::Loop;
-use tests::ns::{Mounts, Namespace, Recipe};
+use tests::run;
+use tests::stage_run::{boot, boot_line};
 use tests::store_image::{self, StoreImage, id, write_state};
 use tests::tier::{self, Outcome, Tier, test};
-use tests::{programs, run};
 
 fn main() -> std::process::ExitCode {
     tier::main(
@@ -59,83 +56,6 @@ fn main() -> std::process::ExitCode {
             test("an_absent_device_is_named_when_the_deadline_passes", absent),
         ],
     )
-}
-
-/// One run of the boot stage, and the namespace it left.
-struct Run {
-    ns: Namespace,
-    output: Output,
-    // Dropped last: what the namespace mounted is gone then.
-    _device: Loop,
-}
-
-/// Runs the boot stage with these words behind `root=`.
-fn boot(image: &StoreImage, words: &str) -> Result<Run> {
-    boot_line(image, &format!("root=LABEL={} {words}", image.label))
-}
-
-fn boot_line(image: &StoreImage, line: &str) -> Result<Run> {
-    let device = image.attach()?;
-    let recipe = Recipe::new(&["/bin/sh", "-c", "read forever"])
-        .mounts(Mounts::Disks)
-        .copy(&programs::boot_stage()?, "/rinit-boot")
-        .text("/cmdline", &format!("{line}\n"))
-        .text("/sysroot/empty", "");
-    let ns = Namespace::start(&recipe)?;
-    let script =
-        "busybox mount --bind /cmdline /proc/cmdline && exec /rinit-boot --assemble /sysroot";
-    let output = ns
-        .inside(&["/bin/sh", "-c", script])?
-        .output()
-        .context("cannot start nsenter")?;
-    Ok(Run {
-        ns,
-        output,
-        _device: device,
-    })
-}
-
-impl Run {
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
-    }
-
-    fn good(&self) -> Result<&Self> {
-        ensure!(
-            self.output.status.success(),
-            "it ended with {}: {}",
-            self.output.status,
-            self.said()
-        );
-        Ok(self)
-    }
-
-    fn failed(&self, code: i32, words: &[&str]) -> Result<()> {
-        let said = self.said();
-        ensure!(
-            self.output.status.code() == Some(code),
-            "it ended with {}: {said}",
-            self.output.status
-        );
-        for word in words {
-            ensure!(said.contains(word), "{word:?} is not in: {said}");
-        }
-        Ok(())
-    }
-
-    /// What a shell command says inside.
-    fn sh(&self, script: &str) -> Result<String> {
-        run::output(&mut self.ns.inside(&["/bin/sh", "-c", script])?)
-    }
-
-    fn word(&self) -> Result<String> {
-        Ok(self.sh("cat /sysroot/etc/word")?.trim().to_owned())
-    }
-
-    fn report(&self) -> Result<BootReport> {
-        let text = self.sh("cat /run/rootctl/boot.toml")?;
-        BootReport::from_toml(&text).with_context(|| format!("cannot read the boot report {text}"))
-    }
 }
 
 fn mode_ro() -> Result<Outcome> {

@@ -1,10 +1,12 @@
-//! `cargo xtask bench`: figures against their goals. Nothing here is a timed test: a person reads it.
+//! `cargo xtask bench`: figures against their goals. No timed tests: a person reads them, on a quiet machine.
 
 use crate::Common;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::ExitCode;
-use tests::{host, programs, say};
+use tests::paths::Scratch;
+use tests::store_image::StoreImage;
+use tests::{host, initramfs, programs, rootfs, run, say, stage_run};
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -19,25 +21,27 @@ pub(crate) struct Options {
 enum What {
     /// Sizes of the programs, and of the initramfs without kernel modules
     Size,
+    /// The boot stage's own work on this kernel, from its start to the complete tree
+    BootStage {
+        /// How often
+        #[arg(long, default_value_t = 20)]
+        runs: u32,
+    },
 }
 
 /// Bytes a static `rinit` may have.
 const RINIT_GOAL: u64 = 5 * 1024 * 1024 / 2;
+/// Bytes an initramfs without modules may have.
+const INITRAMFS_GOAL: u64 = 3 * 1024 * 1024;
+/// Milliseconds the boot stage may work.
+const STAGE_GOAL: u64 = 50;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;
-    match options.what {
-        What::Size => size(),
-    }
-}
-
-fn size() -> Result<ExitCode> {
-    let programs = programs::build()?;
-    let rinit = bytes(&programs.rinit)?;
-    let good = judge("rinit, static", rinit, RINIT_GOAL);
-    for (program, place) in programs.places() {
-        say::line(&format!("{:<40} {:>9} bytes", place, bytes(program)?));
-    }
+    let good = match options.what {
+        What::Size => size()?,
+        What::BootStage { runs } => boot_stage(runs.max(1))?,
+    };
     Ok(if good {
         ExitCode::SUCCESS
     } else {
@@ -45,12 +49,84 @@ fn size() -> Result<ExitCode> {
     })
 }
 
-fn judge(what: &str, bytes: u64, goal: u64) -> bool {
-    let verdict = if bytes <= goal { "kept" } else { "MISSED" };
+fn size() -> Result<bool> {
+    let programs = programs::build()?;
+    for (program, place) in programs.places() {
+        say::line(&format!("{place:<32} {:>9} bytes", bytes(program)?));
+    }
+    let rinit = judge(
+        "rinit, static",
+        bytes(&programs.rinit)?,
+        RINIT_GOAL,
+        "bytes",
+    );
+    let initramfs = judge(
+        "initramfs without modules",
+        initramfs_bytes(&programs)?,
+        INITRAMFS_GOAL,
+        "bytes",
+    );
+    Ok(rinit && initramfs)
+}
+
+/// Lets the real builder make an initramfs for a root that has a kernel but no modules.
+fn initramfs_bytes(programs: &programs::Programs) -> Result<u64> {
+    let scratch = Scratch::new("bench")?;
+    let root = scratch.join("root");
+    programs.install(&root)?;
+    let release = "0-bench";
+    for folder in [format!("usr/lib/modules/{release}"), "boot".to_owned()] {
+        let folder = root.join(folder);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    initramfs::kernel_of(
+        &rootfs::tar()?,
+        &root.join(format!("boot/vmlinuz-{release}")),
+    )?;
+    run::quiet(
+        run::command("depmod", ["--basedir"])
+            .arg(&root)
+            .arg(release),
+    )?;
+    let image = scratch.join("initramfs");
+    let mut build = run::command(
+        &programs.rootctl.to_string_lossy(),
+        ["initramfs", "build", "--for"],
+    );
+    build
+        .arg(&root)
+        .args(["--release", release, "--output"])
+        .arg(&image);
+    run::quiet(build.env("ROOTCTLD", &programs.rootctld))?;
+    bytes(&image)
+}
+
+/// From the start of the program to the complete tree, as its own report says; the device is there already.
+fn boot_stage(runs: u32) -> Result<bool> {
+    let mut times = Vec::new();
+    for _ in 0..runs {
+        let image = StoreImage::new()?;
+        let run = stage_run::boot(&image, "rootctl.snap=2 rootctl.mode=tmpfs")?;
+        let report = run.good()?.report()?;
+        times.push(report.assembled_ms.saturating_sub(report.started_ms));
+    }
+    times.sort_unstable();
+    let at = |place: usize| times.get(place).copied().unwrap_or_default();
+    let (median, worst) = (at(times.len() / 2), at(times.len() - 1));
     say::line(&format!(
-        "{what:<40} {bytes:>9} bytes, goal {goal}: {verdict}"
+        "boot stage, {runs} runs in mode tmpfs: {} ms at best, {worst} ms at worst",
+        at(0)
     ));
-    bytes <= goal
+    Ok(judge("boot stage, median", median, STAGE_GOAL, "ms"))
+}
+
+fn judge(what: &str, value: u64, goal: u64, unit: &str) -> bool {
+    let verdict = if value <= goal { "kept" } else { "MISSED" };
+    say::line(&format!(
+        "{what:<32} {value:>9} {unit}, at most {goal}: {verdict}"
+    ));
+    value <= goal
 }
 
 fn bytes(file: &Path) -> Result<u64> {
