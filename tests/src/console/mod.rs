@@ -53,6 +53,8 @@ pub struct Found {
     pub line: String,
     /// Which of the patterns it was.
     pub which: usize,
+    /// Where the line begins in the transcript.
+    start: usize,
 }
 
 /// A console: a transcript that grows, and the way to type.
@@ -173,6 +175,14 @@ impl Console {
                 named(patterns)
             );
         }
+    }
+
+    /// The line of an event as it stands now: it may have grown since.
+    pub fn line_at(&self, found: &Found) -> String {
+        let state = lock(&self.heard);
+        let rest = state.text.get(found.start..).unwrap_or_default();
+        String::from_utf8_lossy(rest.split(|byte| *byte == b'\n').next().unwrap_or_default())
+            .into_owned()
     }
 
     /// Whether `pattern` was said since the event found last; does not wait and moves nothing.
@@ -365,6 +375,7 @@ fn found(state: &State, which: usize, start: usize) -> Found {
         at,
         line: String::from_utf8_lossy(line).into_owned(),
         which,
+        start: begin,
     }
 }
 

@@ -1,4 +1,8 @@
 //! `cargo xtask bench`: figures against their goals. No timed tests: a person reads them, on a quiet machine.
+//!
+//! - `race.rs`: the boot stage against an initramfs of busybox and shell, in QEMU.
+
+mod race;
 
 use crate::Common;
 use anyhow::{Context, Result};
@@ -27,6 +31,12 @@ enum What {
         #[arg(long, default_value_t = 20)]
         runs: u32,
     },
+    /// From the start of /init to the system's own, against a busybox initramfs, in QEMU
+    Race {
+        /// How often each
+        #[arg(long, default_value_t = 3)]
+        runs: u32,
+    },
 }
 
 /// Bytes a static `rinit` may have.
@@ -41,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let good = match options.what {
         What::Size => size()?,
         What::BootStage { runs } => boot_stage(runs.max(1))?,
+        What::Race { runs } => race::race(runs.max(1))?,
     };
     Ok(if good {
         ExitCode::SUCCESS
