@@ -1,0 +1,195 @@
+//! Arming the trial of a snapshot: everything is in place before the loader is told to try it, and the default never
+//! moves.
+//!
+//! | open | for |
+//! |---|---|
+//! | `plan` | what must be on the ESP for a record, as a pure function |
+//! | `apply` | the steps E1 to E7: copies, barriers, exchange of the menu |
+
+pub(crate) mod apply;
+pub(crate) mod plan;
+
+use anyhow::Result;
+use rootspec::SnapshotId;
+use rootspec::cmdline::Mode;
+use rootspec::meta::Meta;
+use rootspec::protocol::store::{Deploy, Deployed};
+use rootspec::state::State;
+use rootspec::trial::{DEFAULT_TRIES, Trial};
+
+use crate::esp;
+use crate::guard::Guard;
+use crate::oneshot::{MOST_TRIES, OneShot};
+use crate::progress::{Progress, point};
+use crate::session::Session;
+use crate::store::settings::{Settings, parse_mode};
+use crate::tree::seed;
+
+/// Arms the trial, or says what would be done.
+pub(crate) fn deploy(
+    session: &mut Session,
+    ask: &Deploy,
+    progress: &mut Progress<'_>,
+) -> Result<Deployed> {
+    let id = session.resolve(&ask.target)?;
+    let tries = ask.tries.unwrap_or(DEFAULT_TRIES);
+    if !(1..=MOST_TRIES).contains(&tries) {
+        return Guard::usage(format!("{tries} tries: use 1 to {MOST_TRIES}")).err();
+    }
+    let state = session.record.need()?.clone();
+    may_be_tried(&state, id, session.booted())?;
+    let settings = settings_for(session.settings()?, session.whole(id)?, ask.mode.as_deref())?;
+    let after = State {
+        trial: Some(Trial::armed(id, tries)),
+        ..state
+    };
+    let esp_dir = session.site.esp()?;
+    let facts = esp::look(esp_dir.path(), &settings)?;
+    let plan = plan::plan(
+        &after,
+        session.metas(),
+        &settings,
+        &session.site.uuid,
+        &facts,
+    )?;
+    let one_shot = OneShot::find(settings.loader, esp_dir.path(), &session.site)?;
+    let steps = steps(&plan, &one_shot, id, tries);
+    if ask.dry_run == Some(true) {
+        return Ok(Deployed { id, steps });
+    }
+
+    progress.step(&format!(
+        "E0 add to the shared /var what snapshot {id} brings"
+    ));
+    seed::add_missing(&session.store, id)?;
+    point("E0");
+    if settings != *session.settings()? {
+        settings.save(&session.store, session.lock()?)?;
+        session.settings = Ok(settings.clone());
+    }
+    apply::arrange(&session.store, &plan, esp_dir.path(), &settings, progress)?;
+    progress.step(&format!(
+        "E8 record the trial of snapshot {id}: {tries} tries"
+    ));
+    session.write_state(plan.state.clone())?;
+    point("E8");
+    progress.step(&format!("E9 {}", one_shot.words(id, tries)));
+    one_shot.arm(id, tries)?;
+    point("E9");
+    collect(session, &plan, esp_dir.path())?;
+    Ok(Deployed { id, steps })
+}
+
+/// A trial must be able to fail: it needs something else to come back to.
+fn may_be_tried(state: &State, id: SnapshotId, booted: Option<SnapshotId>) -> Result<()> {
+    if state.good == Some(id) {
+        return Guard::refused(format!(
+            "snapshot {id} is the good one already and boots by default"
+        ))
+        .next("reboot")
+        .err();
+    }
+    let running = state
+        .trial
+        .as_ref()
+        .filter(|trial| trial.is_open() && Some(trial.id) == booted);
+    if let Some(trial) = running {
+        return Guard::refused(format!(
+            "the running snapshot {} is itself on trial; the next trial waits for its verdict",
+            trial.id
+        ))
+        .next("rootctl boot-ok, or rootctl boot-ok --reject REASON")
+        .err();
+    }
+    Ok(())
+}
+
+/// The settings with the mode this deployment gets.
+fn settings_for(settings: &Settings, meta: &Meta, mode: Option<&str>) -> Result<Settings> {
+    let mut settings = settings.clone();
+    let id = meta.id;
+    if let Some(text) = mode {
+        settings
+            .modes
+            .insert(id.to_string(), parse_mode(text)?.to_string());
+    }
+    match (settings.mode_of(id)?, meta.image) {
+        (Mode::Image, None) => Guard::refused(format!(
+            "snapshot {id} is no image and cannot be booted in mode image"
+        ))
+        .next("rootctl deploy --mode tmpfs")
+        .err(),
+        (Mode::Image, Some(_)) | (_, None) => Ok(settings),
+        (mode, Some(_)) => Guard::refused(format!(
+            "snapshot {id} is an image and cannot be booted in mode {mode}"
+        ))
+        .next("rootctl deploy --mode image")
+        .err(),
+    }
+}
+
+fn steps(plan: &plan::Plan, one_shot: &OneShot, id: SnapshotId, tries: u8) -> Vec<String> {
+    let mut steps = vec![format!(
+        "E0 add to the shared /var what snapshot {id} brings and it lacks"
+    )];
+    steps.extend(plan.steps());
+    steps.push(format!(
+        "E8 record the trial of snapshot {id}: {tries} tries"
+    ));
+    steps.push(format!("E9 {}", one_shot.words(id, tries)));
+    steps
+}
+
+/// Removes what the menu that was just installed no longer names; not while any snapshot is unreadable.
+pub(crate) fn collect(
+    session: &Session,
+    plan: &plan::Plan,
+    esp_dir: &std::path::Path,
+) -> Result<()> {
+    if session.all_metas_readable() {
+        esp::copies::collect(&esp::own_dir(esp_dir), &plan.menu.files())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::publish::tests::meta;
+    use crate::store::settings::Loader;
+    use rootspec::meta::Image;
+
+    fn id(n: u32) -> SnapshotId {
+        SnapshotId::new(n).unwrap()
+    }
+
+    #[test]
+    fn the_good_one_and_a_running_trial_stand_in_the_way() {
+        let mut state = State {
+            good: Some(id(1)),
+            trial: Some(Trial::armed(id(2), 2)),
+            ..State::empty()
+        };
+        assert!(may_be_tried(&state, id(1), Some(id(1))).is_err());
+        assert!(may_be_tried(&state, id(3), Some(id(2))).is_err());
+        assert!(
+            may_be_tried(&state, id(3), Some(id(1))).is_ok(),
+            "replaces an armed trial"
+        );
+        state = rootspec::trial::reject(&state, id(2), "no").unwrap();
+        assert!(may_be_tried(&state, id(3), Some(id(2))).is_ok());
+    }
+
+    #[test]
+    fn modes_must_fit_the_kind_of_snapshot() {
+        let settings = Settings::new(Loader::Grub, "", &Mode::Ro);
+        let mut snapshot = meta(2);
+        let with = |m: &Meta, mode| settings_for(&settings, m, mode);
+        assert_eq!(with(&snapshot, Some("tmpfs")).unwrap().modes["2"], "tmpfs");
+        assert!(with(&snapshot, Some("image")).is_err());
+        assert!(with(&snapshot, Some("nonsense")).is_err());
+        snapshot.image = Some(Image::Erofs);
+        assert!(with(&snapshot, None).is_err());
+        assert!(with(&snapshot, Some("image")).is_ok());
+    }
+}

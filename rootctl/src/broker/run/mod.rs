@@ -1,0 +1,140 @@
+//! `rootctl run`: a command in a writable copy of a snapshot. Its success publishes the copy, anything else throws it
+//! away; the snapshot itself is never touched.
+//!
+//! | open | for |
+//! |---|---|
+//! | `enter` | the namespaces: stage one leaves ours, stage two is process 1 of the new ones |
+//! | `places` | the mounts that the command sees |
+
+mod enter;
+mod places;
+
+pub(crate) use enter::{enter, inside};
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use rootspec::meta::{Kernel, Meta, Origin};
+use rootspec::paths::store as names;
+use rootspec::protocol::store::{Ran, Run};
+use sys::btrfs::Access;
+use sys::run::Stream;
+
+use crate::boot_files;
+use crate::checks;
+use crate::copy::{must_be_subvolume, must_have_room, name, note};
+use crate::guard::Guard;
+use crate::progress::{Progress, point};
+use crate::session::Session;
+use crate::store::publish::{Draft, Facts};
+use crate::store::subvol;
+
+/// Room that package work usually takes, in bytes; below it the work is refused instead of failing half-way.
+const ROOM: u64 = 64 << 20;
+
+/// Runs the command.
+pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) -> Result<Ran> {
+    let name = name(ask.name.as_deref())?;
+    let note = note(ask.note)?;
+    if ask.argv.is_empty() || ask.argv.iter().any(|word| word.contains('\0')) {
+        return Guard::usage("no command was given")
+            .next("rootctl run TARGET -- COMMAND")
+            .err();
+    }
+    let from = session.resolve(&ask.target)?;
+    let parent = session.whole(from)?.clone();
+    must_be_subvolume(parent.image.is_some(), from)?;
+    must_have_room(&session.store, ROOM)?;
+    let id = session.next_id()?;
+    let (status, meta) = {
+        let draft = Draft::new(&session.store, session.lock()?, id)?;
+        let source = session.store.snapshot(from);
+        progress.step(&format!("copy snapshot {from}"));
+        subvol::snapshot(&source.join(names::ROOT), &draft.root(), Access::ReadWrite)?;
+        let before = touched(&draft, parent.kernel.as_ref());
+        point("S2");
+        let status = command(&draft, &ask.argv, progress)?;
+        point("S3");
+        if status == 0 {
+            progress.step("check the new root");
+            let kernel = kernel(&draft, &source, &parent, before, progress)?;
+            let facts = Facts {
+                name,
+                note,
+                origin: Origin {
+                    kind: "run".into(),
+                    detail: ask.argv.join(" ").chars().take(300).collect(),
+                },
+                kernel: Some(kernel),
+                etc_base: session.etc_base(&parent),
+                parent: Some(parent),
+            };
+            progress.step(&format!("publish snapshot {id}"));
+            (status, Some(draft.publish(facts)?))
+        } else {
+            (status, None)
+        }
+    };
+    let published = meta.is_some();
+    if let Some(meta) = meta {
+        session.published(meta);
+    }
+    Ok(Ran {
+        id: published.then_some(id),
+        status,
+    })
+}
+
+/// What the initramfs of the parent was built from; `None` if that cannot be told.
+fn touched(draft: &Draft<'_>, kernel: Option<&Kernel>) -> Option<String> {
+    let found = checks::root(&draft.root()).ok()?;
+    if kernel.is_none_or(|kernel| kernel.release != found.release) {
+        return None;
+    }
+    boot_files::fingerprint(&draft.root(), &found).ok()
+}
+
+/// Kernel and initramfs of the changed root: the parent's if nothing they are made of was touched.
+fn kernel(
+    draft: &Draft<'_>,
+    source: &std::path::Path,
+    parent: &Meta,
+    before: Option<String>,
+    progress: &mut Progress<'_>,
+) -> Result<Kernel> {
+    let found = checks::root(&draft.root()).context(
+        "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
+    )?;
+    let after = boot_files::fingerprint(&draft.root(), &found)?;
+    if before.as_ref() == Some(&after) {
+        return boot_files::reuse(draft, source, &found.release);
+    }
+    let old = parent
+        .kernel
+        .as_ref()
+        .map_or("none", |k| k.release.as_str());
+    progress.step(&format!(
+        "kernel, modules or boot stage changed ({old} to {})",
+        found.release
+    ));
+    boot_files::make(draft, &found, progress)
+}
+
+/// Starts ourselves as the first stage, and passes the command's output on.
+fn command(draft: &Draft<'_>, argv: &[String], progress: &mut Progress<'_>) -> Result<i32> {
+    progress.step(&format!("run {}", argv.join(" ")));
+    let mut stage = Command::new("/proc/self/exe");
+    stage
+        .args(["enter", "--dir"])
+        .arg(draft.root())
+        .arg("--")
+        .args(argv);
+    let status = sys::run::lines(&mut stage, &mut |stream, line| {
+        let stream = match stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        };
+        progress.output(stream, &format!("{line}\n"));
+    })?;
+    Ok(enter::code(status))
+}

@@ -1,0 +1,244 @@
+//! Connections: socket activation, one process per connection, one request after the other.
+//!
+//! Each connection is served by a process of its own: a long `run` never keeps a `status` waiting, every request has its
+//! own mount namespace, and what two of them may not do at once is decided by the lock of the store.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rootspec::protocol::MAX_REQUEST;
+use rootspec::protocol::init::Problem;
+use rootspec::protocol::store;
+use rootspec::protocol::store::Progress as Step;
+use varlink::Reply;
+use varlink::sansio::{Server, ServerEvent};
+
+use crate::args::{Args, Stage};
+use crate::guard::Guard;
+use crate::progress::{Progress, log};
+use crate::service::{Answer, Service};
+
+/// Without a connection for this long, we end; socket activation starts us again.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often children are looked after while there are any.
+const REAP: Duration = Duration::from_secs(1);
+/// Most connections at once, and most of one user who is not root.
+const MOST: usize = 32;
+const MOST_PER_USER: usize = 8;
+/// A client that connected through the socket and sends nothing is dropped after this many seconds.
+const PATIENCE: &str = "60";
+/// A client that does not read for this long is taken for gone; the work goes on without it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Serves what we were started for.
+pub(crate) fn main(args: &Args) -> Result<ExitCode> {
+    match (&args.stage, args.serve_fd) {
+        (Some(Stage::Enter(inside)), _) => crate::run::enter(inside),
+        (Some(Stage::Inside(inside)), _) => crate::run::inside(inside),
+        (None, Some(fd)) => {
+            // A signal for the person's terminal must not end a transaction.
+            sys::namespace::leave_session();
+            let stream = UnixStream::from(sys::inherit::take(fd)?);
+            connection(stream, args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (None, None) => {
+            listen(args)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The socket that `rinit` passes on: `LISTEN_FDS=1`, descriptor 3.
+fn activated() -> Result<UnixListener> {
+    let passed = std::env::var("LISTEN_FDS").ok();
+    if passed.as_deref() != Some("1") {
+        return Guard::usage("rootctld is started by socket activation or by rootctl")
+            .next("rootctl status")
+            .err();
+    }
+    let fd = sys::inherit::take(sys::inherit::FIRST_ACTIVATED)?;
+    Ok(UnixListener::from(fd))
+}
+
+fn listen(args: &Args) -> Result<()> {
+    let listener = activated()?;
+    let mut children: Vec<(Child, u32)> = Vec::new();
+    let mut last = Instant::now();
+    loop {
+        children.retain_mut(|(child, _)| matches!(child.try_wait(), Ok(None)));
+        let wait = if children.is_empty() {
+            match IDLE.checked_sub(last.elapsed()) {
+                Some(rest) => rest,
+                None => return Ok(()),
+            }
+        } else {
+            REAP
+        };
+        if !sys::inherit::wait_readable(&listener, wait)? {
+            continue;
+        }
+        last = Instant::now();
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                log(&format!("cannot accept a connection: {error}"));
+                continue;
+            }
+        };
+        match start_child(args, stream, &children) {
+            Ok(child) => children.push(child),
+            Err(error) => log(&crate::guard::words(&error)),
+        }
+    }
+}
+
+fn start_child(args: &Args, stream: UnixStream, children: &[(Child, u32)]) -> Result<(Child, u32)> {
+    let uid = sys::socket::peer(&stream)?.uid;
+    let of_user = children.iter().filter(|(_, other)| *other == uid).count();
+    if children.len() >= MOST || (uid != 0 && of_user >= MOST_PER_USER) {
+        anyhow::bail!("user {uid} has too many connections open; one was dropped");
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--serve-fd", "0", "--patience", PATIENCE])
+        .stdin(Stdio::from(OwnedFd::from(stream)));
+    if let Some(group) = &args.group {
+        command.arg("--group").arg(group);
+    }
+    if let Some(esp) = &args.esp {
+        command.arg("--esp").arg(esp);
+    }
+    let child = command.spawn().context("cannot start a child")?;
+    Ok((child, uid))
+}
+
+/// Serves one connection until the other side hangs up.
+fn connection(stream: UnixStream, args: &Args) -> Result<()> {
+    stream
+        .set_read_timeout(args.patience.map(Duration::from_secs))
+        .context("cannot set a timeout")?;
+    stream
+        .set_write_timeout(Some(WRITE_TIMEOUT))
+        .context("cannot set a timeout")?;
+    let service = Service::new(args, sys::socket::peer(&stream)?);
+    let mut line = Line {
+        stream,
+        server: Server::new(),
+        gone: false,
+    };
+    let mut buffer = vec![0; MAX_REQUEST];
+    let mut pending = 0;
+    loop {
+        let count = match line.stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // Nothing arrived in time, or the other side died.
+            Err(_) => return Ok(()),
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        pending = unfinished(pending, bytes);
+        if pending > MAX_REQUEST {
+            line.refuse(&format!("a request has at most {MAX_REQUEST} bytes"));
+            return Ok(());
+        }
+        if let Err(error) = line.server.handle_input(bytes) {
+            line.refuse(&format!("that is no Varlink request: {error}"));
+            return Ok(());
+        }
+        while let Some(event) = line.server.poll_event() {
+            match event {
+                ServerEvent::Request { request } => line.answer(&service, &request),
+                ServerEvent::Upgrade { .. } => {
+                    line.refuse("this connection cannot become another one");
+                    return Ok(());
+                }
+            }
+        }
+        if line.gone {
+            return Ok(());
+        }
+    }
+}
+
+/// Bytes of the message that is not complete yet, after `bytes` came in.
+fn unfinished(before: usize, bytes: &[u8]) -> usize {
+    match bytes.iter().rposition(|byte| *byte == 0) {
+        Some(end) => bytes.len() - end - 1,
+        None => before + bytes.len(),
+    }
+}
+
+/// One connection with its protocol state.
+struct Line {
+    stream: UnixStream,
+    server: Server,
+    /// The other side no longer listens; work under way goes on.
+    gone: bool,
+}
+
+impl Line {
+    fn answer(&mut self, service: &Service<'_>, request: &varlink::Request<'_>) {
+        let quiet = request.oneway == Some(true);
+        let more = request.more == Some(true) && !quiet;
+        let parameters = request.parameters.clone().unwrap_or_default();
+        let answer = {
+            let mut send = |stream: &str, text: &str| {
+                let step = Step {
+                    text: text.to_owned(),
+                    stream: stream.to_owned(),
+                };
+                if let (true, Ok(value)) = (more, serde_json::to_value(step)) {
+                    let mut reply = Reply::parameters(Some(value));
+                    reply.continues = Some(true);
+                    self.send(reply);
+                }
+            };
+            service.call(&request.method, parameters, &mut Progress::new(&mut send))
+        };
+        if quiet {
+            return;
+        }
+        self.send(match answer {
+            Answer::Value(value) => Reply::parameters(Some(value)),
+            Answer::Error(name, value) => Reply::error(name, Some(value)),
+        });
+    }
+
+    fn refuse(&mut self, reason: &str) {
+        let problem = Problem {
+            reason: reason.to_owned(),
+            next: None,
+        };
+        let value = serde_json::to_value(problem).unwrap_or_default();
+        self.send(Reply::error(store::error::USAGE, Some(value)));
+    }
+
+    fn send(&mut self, reply: Reply) {
+        if self.server.send_reply(reply).is_err() {
+            self.gone = true;
+        }
+        while let Some(message) = self.server.poll_transmit() {
+            if !self.gone && self.stream.write_all(&message.payload).is_err() {
+                self.gone = true;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_unfinished_message_counts_against_the_limit() {
+        assert_eq!(unfinished(10, b"abc"), 13);
+        assert_eq!(unfinished(10, b"abc\0de\0f"), 1);
+        assert_eq!(unfinished(10, b"abc\0"), 0);
+    }
+}

@@ -1,0 +1,281 @@
+//! The table of methods.
+
+use anyhow::{Context, Result};
+use rootspec::protocol::init::Problem;
+use rootspec::protocol::store::{self, method};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sys::socket::Peer;
+
+use crate::access::{Changers, may_change_here};
+use crate::args::Args;
+use crate::guard::{self, Guard};
+use crate::progress::{Progress, log};
+use crate::session::Session;
+use crate::site::Site;
+use crate::{confirm, copy, delete, deploy, import, initramfs, rollback, run, status};
+
+/// A reply.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The result.
+    Value(Value),
+    /// An error's name and parameters.
+    Error(&'static str, Value),
+}
+
+/// What answers the requests of one connection.
+#[derive(Debug)]
+pub(crate) struct Service<'a> {
+    args: &'a Args,
+    peer: Peer,
+}
+
+/// Varlink's own interface, which every service answers.
+mod own {
+    pub(super) const INTERFACE: &str = "org.varlink.service";
+    pub(super) const INFO: &str = "org.varlink.service.GetInfo";
+    pub(super) const DESCRIPTION: &str = "org.varlink.service.GetInterfaceDescription";
+    pub(super) const METHOD_NOT_FOUND: &str = "org.varlink.service.MethodNotFound";
+    pub(super) const INTERFACE_NOT_FOUND: &str = "org.varlink.service.InterfaceNotFound";
+    /// The interface's text, as the Varlink specification gives it.
+    pub(super) const TEXT: &str = "# The Varlink service interface
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string,
+  product: string,
+  version: string,
+  url: string,
+  interfaces: []string
+)
+
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+";
+}
+
+impl<'a> Service<'a> {
+    /// For the connection of `peer`.
+    pub(crate) fn new(args: &'a Args, peer: Peer) -> Self {
+        Self { args, peer }
+    }
+
+    /// Answers one call.
+    pub(crate) fn call(
+        &self,
+        name: &str,
+        parameters: Value,
+        progress: &mut Progress<'_>,
+    ) -> Answer {
+        match name {
+            own::INFO => return Answer::Value(info()),
+            own::DESCRIPTION => return description(&parameters),
+            _ => {}
+        }
+        match self.work(name, parameters, progress) {
+            Ok(Some(value)) => Answer::Value(value),
+            Ok(None) => Answer::Error(own::METHOD_NOT_FOUND, json!({ "method": name })),
+            Err(error) => {
+                let (error_name, problem): (_, Problem) = guard::reply(&error);
+                log(&format!(
+                    "{name} for user {}: {}",
+                    self.peer.uid, problem.reason
+                ));
+                let value = serde_json::to_value(problem).unwrap_or_default();
+                Answer::Error(error_name, value)
+            }
+        }
+    }
+
+    /// Does the work of a method; `None` when there is no such method.
+    fn work(&self, name: &str, given: Value, progress: &mut Progress<'_>) -> Result<Option<Value>> {
+        let value = match name {
+            method::STATUS => json(status::status(&self.look()?)?)?,
+            method::LIST => json(status::list(&self.look()?)?)?,
+            method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
+            method::NEW => json(copy::new(
+                &mut self.change("snap new", progress)?,
+                take(given)?,
+            )?)?,
+            method::DELETE => {
+                let ask: store::Delete = take(given)?;
+                json(delete::delete(
+                    &mut self.change("snap delete", progress)?,
+                    &ask,
+                )?)?
+            }
+            method::RUN => {
+                let ask: store::Run = take(given)?;
+                json(run::run(&mut self.change("run", progress)?, ask, progress)?)?
+            }
+            method::DEPLOY => {
+                let ask: store::Deploy = take(given)?;
+                json(deploy::deploy(
+                    &mut self.change("deploy", progress)?,
+                    &ask,
+                    progress,
+                )?)?
+            }
+            method::BOOT_OK => {
+                let ask: store::BootOk = take(given)?;
+                let mut session = self.change("boot-ok", progress)?;
+                confirm::boot_ok(&mut session, &ask, progress)?;
+                json(status::status(&session)?)?
+            }
+            method::ROLLBACK => {
+                let ask: store::Rollback = take(given)?;
+                let mut session = self.change("rollback", progress)?;
+                json(rollback::rollback(&mut session, &ask, progress)?)?
+            }
+            method::INIT => {
+                self.must_be_allowed()?;
+                let site = Site::find(self.args)?;
+                json(import::init(site, take(given)?, progress)?)?
+            }
+            method::BUILD_INITRAMFS => {
+                self.must_be_allowed()?;
+                json(initramfs::build_to_file(&take(given)?, progress)?)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    /// A look at the store: no lock, no write.
+    fn look(&self) -> Result<Session> {
+        Session::look(Site::find(self.args)?)
+    }
+
+    /// The store, locked, with everything finished that was interrupted.
+    fn change(&self, verb: &str, progress: &mut Progress<'_>) -> Result<Session> {
+        self.must_be_allowed()?;
+        Session::change(Site::find(self.args)?, verb, progress)
+    }
+
+    fn must_be_allowed(&self) -> Result<()> {
+        let changers = match &self.args.group {
+            Some(name) => Changers::Group(name.clone()),
+            None => Changers::RootOnly,
+        };
+        // A broker started by rootctl runs as the person who typed: the file system's own rules hold, and what needs root
+        // fails where it needs it. On the socket the broker is root and must ask who is there.
+        if own_user() == Some(self.peer.uid) || may_change_here(&self.peer, &changers) {
+            return Ok(());
+        }
+        Guard::refused(format!("user {} may only look", self.peer.uid))
+            .next("sudo rootctl …")
+            .err()
+    }
+}
+
+/// Who we run as.
+fn own_user() -> Option<u32> {
+    let own = std::fs::metadata("/proc/self").ok()?;
+    Some(std::os::unix::fs::MetadataExt::uid(&own))
+}
+
+fn take<T: DeserializeOwned>(given: Value) -> Result<T> {
+    let given = if given.is_null() { json!({}) } else { given };
+    serde_json::from_value(given)
+        .map_err(|error| Guard::usage(format!("the request is not understood: {error}")).into())
+}
+
+fn json<T: Serialize>(answer: T) -> Result<Value> {
+    serde_json::to_value(answer).context("cannot write the answer")
+}
+
+fn info() -> Value {
+    json!({
+        "vendor": "rootctl",
+        "product": "rootctld",
+        "version": env!("CARGO_PKG_VERSION"),
+        "url": "",
+        "interfaces": [own::INTERFACE, store::INTERFACE],
+    })
+}
+
+fn description(given: &Value) -> Answer {
+    let text = match given.get("interface").and_then(Value::as_str) {
+        Some(own::INTERFACE) => own::TEXT,
+        Some(store::INTERFACE) => store::DESCRIPTION,
+        other => {
+            let value = json!({ "interface": other.unwrap_or_default() });
+            return Answer::Error(own::INTERFACE_NOT_FOUND, value);
+        }
+    };
+    Answer::Value(json!({ "description": text }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn call(uid: u32, name: &str, given: Value) -> Answer {
+        let args = Args::parse_from(["rootctld"]);
+        let peer = Peer {
+            pid: 1,
+            uid,
+            gid: uid,
+        };
+        let mut send = |_: &str, _: &str| {};
+        Service::new(&args, peer).call(name, given, &mut Progress::new(&mut send))
+    }
+
+    #[test]
+    fn varlinks_own_interface_is_answered() {
+        let Answer::Value(info) = call(1, own::INFO, Value::Null) else {
+            panic!("no info")
+        };
+        assert_eq!(info["interfaces"][1], store::INTERFACE);
+        let Answer::Value(text) = call(1, own::DESCRIPTION, json!({"interface": store::INTERFACE}))
+        else {
+            panic!("no description")
+        };
+        assert_eq!(text["description"], store::DESCRIPTION);
+        for (name, given, error) in [
+            (
+                own::DESCRIPTION,
+                json!({"interface": "a.b"}),
+                own::INTERFACE_NOT_FOUND,
+            ),
+            ("a.b.C", Value::Null, own::METHOD_NOT_FOUND),
+        ] {
+            assert!(matches!(call(1, name, given), Answer::Error(n, _) if n == error));
+        }
+    }
+
+    #[test]
+    fn changes_are_refused_to_others_than_root() {
+        for name in [
+            method::NEW,
+            method::DELETE,
+            method::RUN,
+            method::DEPLOY,
+            method::BOOT_OK,
+            method::ROLLBACK,
+            method::INIT,
+            method::BUILD_INITRAMFS,
+        ] {
+            let given = json!({"targets": [], "target": "1", "argv": ["true"]});
+            let Answer::Error(error, value) = call(54_321, name, given) else {
+                panic!("{name} was allowed")
+            };
+            assert_eq!(error, store::error::REFUSED, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn requests_of_another_shape_are_wrong_usage() {
+        let Answer::Error(error, value) = call(0, method::DEPLOY, json!({"target": 7})) else {
+            panic!("understood")
+        };
+        assert_eq!(error, store::error::USAGE, "{value}");
+    }
+}

@@ -1,0 +1,162 @@
+//! The store as one request sees it: where it is, its record, its settings, its snapshots.
+
+use anyhow::{Context, Result};
+use rootspec::SnapshotId;
+use rootspec::meta::Meta;
+use rootspec::state::State;
+
+use crate::guard::Guard;
+use crate::progress::Progress;
+use crate::reconcile;
+use crate::roles::Roles;
+use crate::site::Site;
+use crate::state::{Record, next_id};
+use crate::store::list::{self, Entry};
+use crate::store::settings::Settings;
+use crate::store::{Store, StoreLock};
+
+/// An open store with everything read. Changes need the lock, which only [`Session::change`] has.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Where it is.
+    pub(crate) site: Site,
+    /// The store.
+    pub(crate) store: Store,
+    /// The state record.
+    pub(crate) record: Record,
+    /// The settings, or why they cannot be used.
+    pub(crate) settings: Result<Settings>,
+    /// All snapshots.
+    pub(crate) entries: Vec<Entry>,
+    lock: Option<StoreLock>,
+}
+
+impl Session {
+    /// Reads everything; locks and writes nothing. Works on whatever is left of a damaged store.
+    pub(crate) fn look(site: Site) -> Result<Self> {
+        let store = Store::open(&site.top)?;
+        Self::read(site, store, None)
+    }
+
+    /// Takes the lock, then finishes what an earlier change could not.
+    pub(crate) fn change(site: Site, verb: &str, progress: &mut Progress<'_>) -> Result<Self> {
+        let store = Store::open(&site.top)?;
+        let lock = store.lock(verb)?;
+        let mut session = Self::read(site, store, Some(lock))?;
+        session.record.must_be_ours()?;
+        reconcile::reconcile(&mut session, progress)?;
+        Ok(session)
+    }
+
+    fn read(site: Site, store: Store, lock: Option<StoreLock>) -> Result<Self> {
+        Ok(Self {
+            record: Record::load(&store),
+            settings: Settings::load(&store),
+            entries: list::all(&store)?,
+            site,
+            store,
+            lock,
+        })
+    }
+
+    /// Permission to change.
+    pub(crate) fn lock(&self) -> Result<&StoreLock> {
+        self.lock
+            .as_ref()
+            .context("a change was tried without the lock")
+    }
+
+    /// Writes the state record.
+    pub(crate) fn write_state(&mut self, new: State) -> Result<()> {
+        let lock = self
+            .lock
+            .as_ref()
+            .context("a change was tried without the lock")?;
+        self.record.write(new, lock)
+    }
+
+    /// The settings, which menus need.
+    pub(crate) fn settings(&self) -> Result<&Settings> {
+        match &self.settings {
+            Ok(settings) => Ok(settings),
+            Err(error) => Guard::failed(crate::guard::words(error))
+                .next("repair settings.toml in the store, then repeat the command")
+                .err(),
+        }
+    }
+
+    /// The running snapshot.
+    pub(crate) fn booted(&self) -> Option<SnapshotId> {
+        self.site.report.as_ref().and_then(|report| report.snapshot)
+    }
+
+    /// Who has which role.
+    pub(crate) fn roles(&self) -> Roles {
+        Roles::new(self.record.state(), self.booted(), &self.entries)
+    }
+
+    /// Finds the snapshot that is meant.
+    pub(crate) fn resolve(&self, target: &str) -> Result<SnapshotId> {
+        self.roles().resolve(target, &self.entries)
+    }
+
+    /// The entry of a snapshot that exists.
+    pub(crate) fn entry(&self, id: SnapshotId) -> Result<&Entry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.id == id)
+            .ok_or_else(|| {
+                Guard::failed(format!("there is no snapshot {id}"))
+                    .next("rootctl snap list")
+                    .into()
+            })
+    }
+
+    /// The meta of a snapshot that is whole.
+    pub(crate) fn whole(&self, id: SnapshotId) -> Result<&Meta> {
+        let entry = self.entry(id)?;
+        match (&entry.damage, &entry.meta) {
+            (None, Some(meta)) => Ok(meta),
+            (damage, _) => Guard::refused(format!(
+                "snapshot {id} is damaged: {}",
+                damage.as_deref().unwrap_or("its meta file is absent")
+            ))
+            .next("rootctl snap list, and take another one")
+            .err(),
+        }
+    }
+
+    /// The metas of all snapshots that have one.
+    pub(crate) fn metas(&self) -> impl Iterator<Item = &Meta> {
+        self.entries.iter().filter_map(|entry| entry.meta.as_ref())
+    }
+
+    /// True if every snapshot's meta can be read; garbage on the ESP is collected only then.
+    pub(crate) fn all_metas_readable(&self) -> bool {
+        self.entries.iter().all(|entry| entry.meta.is_some())
+    }
+
+    /// The id for the next snapshot.
+    pub(crate) fn next_id(&self) -> Result<SnapshotId> {
+        next_id(self.record.state(), &self.entries)
+    }
+
+    /// Takes note of a snapshot that was just published.
+    pub(crate) fn published(&mut self, meta: Meta) {
+        self.entries.push(Entry {
+            id: meta.id,
+            meta: Some(meta),
+            damage: None,
+        });
+        self.entries.sort_by_key(|entry| entry.id);
+    }
+
+    /// Whose `/etc` the first boot of a copy of `parent` merges forward: the nearest of it and its ancestors that was
+    /// ever deployed, else the good one.
+    pub(crate) fn etc_base(&self, parent: &Meta) -> Option<SnapshotId> {
+        std::iter::once(parent.id)
+            .chain(parent.lineage.iter().copied())
+            .find(|id| self.store.etc(*id).is_dir())
+            .or_else(|| self.record.state().and_then(|state| state.good))
+    }
+}

@@ -1,0 +1,208 @@
+//! The answers of Status, List and Show. They must come out of any half-broken store: what cannot be read becomes a
+//! warning with the next command.
+
+use anyhow::Result;
+use rootspec::SnapshotId;
+use rootspec::protocol::store::{One, Snapshot, SnapshotList, Status, TrialStatus};
+use rootspec::state::State;
+use rootspec::trial::Phase;
+
+use crate::deploy::plan;
+use crate::esp;
+use crate::guard::words;
+use crate::session::Session;
+use crate::store::list::{Entry, living_parent};
+
+/// The store as a whole.
+pub(crate) fn status(session: &Session) -> Result<Status> {
+    let roles = session.roles();
+    let report = session.site.report.as_ref();
+    let trial = session.record.state().and_then(|s| s.trial.as_ref());
+    Ok(Status {
+        booted: roles.booted,
+        mode: report.map(|report| report.mode.clone()),
+        reason: report.map(|report| report.reason.clone()),
+        next: roles.next,
+        good: roles.good,
+        previous: roles.previous,
+        trial: trial.map(|trial| TrialStatus {
+            id: trial.id,
+            phase: phase(trial.phase).to_owned(),
+            attempts: trial.attempts,
+            tries_max: trial.tries_max,
+            reason: trial.reason.clone(),
+        }),
+        loader: session
+            .settings
+            .as_ref()
+            .map_or("none", |settings| settings.loader.name())
+            .to_owned(),
+        snapshots: u32::try_from(session.entries.len()).unwrap_or(u32::MAX),
+        warnings: warnings(session),
+    })
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Armed => "armed",
+        Phase::Trying => "trying",
+        Phase::Failed => "failed",
+    }
+}
+
+fn warnings(session: &Session) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(report) = &session.site.report {
+        all.extend(report.warnings.iter().map(|w| format!("boot: {w}")));
+        if report.degraded {
+            all.push(format!(
+                "this boot is not what was asked for: {}",
+                report.reason
+            ));
+        }
+    }
+    match session.record.state() {
+        None => all.push(format!(
+            "the state record cannot be read ({}); what boots by default is not changed. Next: rootctl rollback N",
+            session.record.damage().join("; ")
+        )),
+        Some(state) => {
+            all.extend(session.record.damage().iter().map(|damage| {
+                format!("the state record is damaged ({damage}); the other slot counts. The next change repairs it")
+            }));
+            all.extend(state_warnings(state));
+        }
+    }
+    for entry in &session.entries {
+        if let Some(damage) = &entry.damage {
+            all.push(format!(
+                "snapshot {} is damaged: {damage}. Next: rootctl snap delete {}",
+                entry.id, entry.id
+            ));
+        }
+    }
+    if let Err(error) = &session.settings {
+        all.push(words(error));
+    }
+    if let Err(error) = compare(session, &mut all) {
+        all.push(words(&error));
+    }
+    all
+}
+
+fn state_warnings(state: &State) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(id) = state.confirming {
+        all.push(format!(
+            "snapshot {id} is becoming the default and that was interrupted; the next change finishes it. Next: rootctl boot-ok"
+        ));
+    }
+    if let Some(trial) = state.trial.as_ref().filter(|t| t.phase == Phase::Failed) {
+        let why = trial.reason.as_deref().unwrap_or("no reason was given");
+        all.push(format!(
+            "snapshot {} failed its trial: {why}. Next: repair it with `rootctl run {}`, or rootctl snap delete {}",
+            trial.id, trial.id, trial.id
+        ));
+    }
+    all
+}
+
+/// Looks whether the menu on the ESP is the one of the record.
+fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
+    let (Some(state), Ok(settings)) = (session.record.state(), &session.settings) else {
+        return Ok(());
+    };
+    if !session.site.has_esp() {
+        return Ok(());
+    }
+    let esp_dir = session.site.esp()?;
+    let mut facts = esp::look(esp_dir.path(), settings)?;
+    for shadow in std::mem::take(&mut facts.shadows) {
+        all.push(format!(
+            "the ESP holds a second Limine config, {shadow}, which some versions read instead of ours. Next: rename it"
+        ));
+    }
+    let plan = plan::plan(state, session.metas(), settings, &session.site.uuid, &facts)?;
+    match &facts.live {
+        None => all.push("there is no boot menu on the ESP; the next change writes it".into()),
+        Some(live) if *live != plan.text => {
+            all.push(
+                "the boot menu does not fit the record; the next change writes it anew".into(),
+            );
+        }
+        Some(_) => {}
+    }
+    for copy in plan.copies.iter().filter(|copy| !copy.present) {
+        all.push(format!(
+            "{} of snapshot {} is missing on the ESP; the next change brings it",
+            copy.part, copy.snapshot
+        ));
+    }
+    Ok(())
+}
+
+/// All snapshots.
+pub(crate) fn list(session: &Session) -> Result<SnapshotList> {
+    let snapshots = session
+        .entries
+        .iter()
+        .map(|e| describe(session, e))
+        .collect();
+    Ok(SnapshotList { snapshots })
+}
+
+/// One snapshot.
+pub(crate) fn show(session: &Session, ask: &One) -> Result<SnapshotList> {
+    let id = session.resolve(&ask.target)?;
+    let found = describe(session, session.entry(id)?);
+    Ok(SnapshotList {
+        snapshots: vec![found],
+    })
+}
+
+fn describe(session: &Session, entry: &Entry) -> Snapshot {
+    let meta = entry.meta.as_ref();
+    let origin = meta.map(|m| &m.origin);
+    Snapshot {
+        id: entry.id,
+        name: meta.and_then(|m| m.name.as_ref()).map(ToString::to_string),
+        parent: living_parent(entry, &session.entries),
+        created: meta.map_or(0, |m| m.created),
+        note: meta.map(|m| m.note.clone()).unwrap_or_default(),
+        origin: origin.map_or(String::new(), |o| match o.detail.as_str() {
+            "" => o.kind.clone(),
+            detail => format!("{}: {detail}", o.kind),
+        }),
+        kernel: meta
+            .and_then(|m| m.kernel.as_ref())
+            .map(|k| k.release.clone()),
+        marks: marks(session, entry),
+        damage: entry.damage.clone(),
+    }
+}
+
+fn marks(session: &Session, entry: &Entry) -> Vec<String> {
+    let roles = session.roles();
+    let state = session.record.state();
+    let is = |id: Option<SnapshotId>| id == Some(entry.id);
+    let trial = state
+        .and_then(|s| s.trial.as_ref())
+        .filter(|t| t.id == entry.id);
+    let failed = trial.is_some_and(|t| t.phase == Phase::Failed);
+    let pinned = state.is_some_and(|s| s.pins.contains(&entry.id));
+    let image = entry.meta.as_ref().is_some_and(|m| m.image.is_some());
+    [
+        ("booted", is(roles.booted)),
+        ("next", is(roles.next)),
+        ("good", is(roles.good)),
+        ("previous", is(roles.previous)),
+        ("trial", trial.is_some() && !failed),
+        ("failed", failed),
+        ("pinned", pinned),
+        ("image", image),
+    ]
+    .into_iter()
+    .filter(|(_, has)| *has)
+    .map(|(mark, _)| mark.to_owned())
+    .collect()
+}

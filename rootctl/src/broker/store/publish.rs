@@ -1,0 +1,181 @@
+//! A snapshot under work in `tmp/ID`, sealed and renamed into place. After a cut it is there whole, or not at all.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use rootspec::meta::{Kernel, Meta, Origin};
+use rootspec::paths::store as names;
+use rootspec::{SnapshotId, SnapshotName};
+use sys::btrfs::Access;
+
+use super::{Store, StoreLock, subvol, write_synced};
+use crate::progress::point;
+
+/// A snapshot that nobody sees yet.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    store: &'a Store,
+    id: SnapshotId,
+    dir: PathBuf,
+    published: bool,
+}
+
+/// What a snapshot is told to be when it is published.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The entry it was copied from.
+    pub(crate) parent: Option<Meta>,
+    /// Its name.
+    pub(crate) name: Option<SnapshotName>,
+    /// A line for people.
+    pub(crate) note: String,
+    /// How it was made.
+    pub(crate) origin: Origin,
+    /// Its kernel.
+    pub(crate) kernel: Option<Kernel>,
+    /// Whose `/etc` its first boot merges forward.
+    pub(crate) etc_base: Option<SnapshotId>,
+}
+
+impl<'a> Draft<'a> {
+    /// Makes the folder `tmp/ID`, empty.
+    pub(crate) fn new(store: &'a Store, _lock: &StoreLock, id: SnapshotId) -> Result<Self> {
+        let dir = store.path(names::TMP).join(id.to_string());
+        subvol::remove_tree(&dir)?;
+        sys::fs::make_dir(&dir, 0o700)?;
+        Ok(Self {
+            store,
+            id,
+            dir,
+            published: false,
+        })
+    }
+
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its root: to be made by the caller, as a subvolume.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.join(names::ROOT)
+    }
+
+    /// Seals the root, writes the meta file, syncs, renames into place, syncs again.
+    pub(crate) fn publish(mut self, facts: Facts) -> Result<Meta> {
+        let root = self.root();
+        subvol::set_access(&root, Access::ReadOnly)?;
+        point("S5-sealed");
+        let meta = meta_of(self.id, subvol::info(&root)?.uuid.to_string(), facts);
+        let text = meta.to_toml().context("cannot write the meta file")?;
+        if text.len() > rootspec::meta::MAX_SIZE {
+            let (bytes, most) = (text.len(), rootspec::meta::MAX_SIZE);
+            anyhow::bail!(
+                "the meta file would have {bytes} bytes, at most {most} are read: use a shorter note"
+            );
+        }
+        write_synced(&self.dir.join(names::META), text.as_bytes())?;
+        self.store.commit()?;
+        point("S6-synced");
+        let snaps = self.store.path(names::SNAPS);
+        sys::fs::rename_new(&self.dir, snaps.join(self.id.to_string()))?;
+        self.published = true;
+        sys::fs::sync_dir(&snaps)?;
+        point("S7-published");
+        Ok(meta)
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is removed when the store is opened for the next change.
+            drop(subvol::remove_tree(&self.dir));
+        }
+    }
+}
+
+fn meta_of(id: SnapshotId, uuid: String, facts: Facts) -> Meta {
+    let parent = facts.parent.as_ref().map(|meta| meta.id);
+    let mut lineage: Vec<SnapshotId> = parent.into_iter().collect();
+    let older = facts.parent.as_ref().map(|m| m.lineage.clone());
+    lineage.extend(older.unwrap_or_default());
+    // Bounded, so that the file stays small: nobody goes back further.
+    lineage.truncate(256);
+    Meta {
+        schema: Meta::SCHEMA,
+        id,
+        uuid,
+        parent,
+        lineage,
+        name: facts.name,
+        created: now(),
+        note: facts.note,
+        cmdline: facts.parent.map(|meta| meta.cmdline).unwrap_or_default(),
+        etc_base: facts.etc_base,
+        origin: facts.origin,
+        kernel: facts.kernel,
+        image: None,
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rootspec::meta::BootFile;
+
+    /// A snapshot's meta as tests need it: its boot files are told apart by the id.
+    pub(crate) fn meta(n: u32) -> Meta {
+        let file = |kind: &str| BootFile {
+            blake2b: format!("{kind}{n:06x}").repeat(16),
+            size: 1000 + u64::from(n),
+        };
+        Meta {
+            schema: 1,
+            id: SnapshotId::new(n).unwrap(),
+            uuid: "u".into(),
+            parent: None,
+            lineage: vec![],
+            name: None,
+            created: 0,
+            note: String::new(),
+            cmdline: String::new(),
+            etc_base: None,
+            origin: Origin {
+                kind: "import".into(),
+                detail: String::new(),
+            },
+            kernel: Some(Kernel {
+                release: "6.1".into(),
+                vmlinuz: file("a0"),
+                initrd: file("b0"),
+            }),
+            image: None,
+        }
+    }
+
+    #[test]
+    fn a_copy_remembers_its_ancestors_nearest_first_and_not_without_end() {
+        let facts = |parent| Facts {
+            parent: Some(parent),
+            name: None,
+            note: String::new(),
+            origin: meta(1).origin,
+            kernel: None,
+            etc_base: None,
+        };
+        let mut last = meta(1);
+        for n in 2..600 {
+            last = meta_of(SnapshotId::new(n).unwrap(), String::new(), facts(last));
+        }
+        assert_eq!(last.lineage.len(), 256);
+        assert_eq!(last.lineage[0].get(), 598);
+        assert!(last.to_toml().unwrap().len() < rootspec::meta::MAX_SIZE);
+    }
+}

@@ -1,0 +1,358 @@
+//! The command line: one definition for the parser, the help, the completions and the man pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Everything a person can type.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rootctl",
+    version,
+    about = "Snapshots, deploys and services of this system",
+    long_about = "Makes snapshots of the root, changes them, tries them at the next boot and goes back.\n\n\
+        A snapshot TARGET is a number, a name, a unique prefix of a name, @booted, @next, @good, @prev or @base; \
+        ~N behind it means its N-th ancestor.\n\n\
+        Exit status: 0 done; 1 failed and nothing changed; 2 wrong usage; 3 refused by a rule; 4 busy; \
+        5 done in part; 6 a conflict needs a decision.",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command knows.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Global {
+    /// Print the answer as JSON: the same objects as on the control socket
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say what would be done and change nothing
+    #[arg(short = 'n', long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Answer every question with yes
+    #[arg(short = 'y', long, global = true)]
+    pub(crate) yes: bool,
+    /// No progress and no remarks
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Work on the store in this mounted btrfs top level, without the running system's broker
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// The mounted EFI system partition that belongs to --root
+    #[arg(long, global = true, value_name = "DIR", requires = "root")]
+    pub(crate) esp: Option<PathBuf>,
+}
+
+/// The verbs and nouns.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What runs, what boots next, what is on trial, what is wrong
+    Status,
+    /// Make, list and delete snapshots
+    #[command(subcommand)]
+    Snap(Snap),
+    /// Run a command in a copy of a snapshot; success keeps the copy as a new snapshot
+    Run(Run),
+    /// Make a snapshot the next one to boot, on trial
+    Deploy(Deploy),
+    /// Judge the running snapshot: good, or with --reject not
+    BootOk(BootOk),
+    /// Go back to the snapshot that was good before
+    Rollback(Rollback),
+    /// Make a store
+    #[command(subcommand)]
+    Store(Store),
+    /// Build an initramfs
+    #[command(subcommand)]
+    Initramfs(Initramfs),
+    /// Services of the running system
+    #[command(subcommand)]
+    Svc(Svc),
+    /// Reboot, power off or halt, in order
+    Power(Power),
+    /// Print the completion script for a shell
+    Completion(Completion),
+    /// Print the man page, or write all of them
+    Man(Man),
+    /// Print the version
+    Version,
+}
+
+/// `snap …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snap {
+    /// Make a snapshot as a copy of another
+    New(SnapNew),
+    /// Snapshots below the ones they were made from; * runs, > boots next
+    Tree,
+    /// Snapshots by number
+    List,
+    /// One snapshot with everything known about it
+    Show(OneTarget),
+    /// Delete snapshots; what runs, boots next or is kept is refused
+    Delete(SnapDelete),
+}
+
+/// `snap new`
+#[derive(Debug, Args)]
+pub(crate) struct SnapNew {
+    /// Name of the new snapshot
+    pub(crate) name: Option<String>,
+    /// What to copy [default: @booted, else @good]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// A command about one snapshot.
+#[derive(Debug, Args)]
+pub(crate) struct OneTarget {
+    /// Which snapshot
+    pub(crate) target: String,
+}
+
+/// `snap delete`
+#[derive(Debug, Args)]
+pub(crate) struct SnapDelete {
+    /// Which snapshots
+    #[arg(required = true)]
+    pub(crate) targets: Vec<String>,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The snapshot to copy
+    pub(crate) target: String,
+    /// Name of the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// The command, passed on untouched
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
+}
+
+/// `deploy`
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Which snapshot
+    pub(crate) target: String,
+    /// How many boots it gets to prove itself [default: 2]
+    #[arg(long = "try", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) tries: Option<u8>,
+    /// How its root is put together: ro, tmpfs[:size=50%], persist:NAME, rw
+    #[arg(long)]
+    pub(crate) mode: Option<String>,
+    /// Reboot when done
+    #[arg(long)]
+    pub(crate) reboot: bool,
+}
+
+/// `boot-ok`
+#[derive(Debug, Args)]
+pub(crate) struct BootOk {
+    /// It is not good, and why
+    #[arg(long, value_name = "REASON")]
+    pub(crate) reject: Option<String>,
+}
+
+/// `rollback`
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Which snapshot [default: the one that was good before]
+    pub(crate) target: Option<String>,
+    /// Reboot when done
+    #[arg(long)]
+    pub(crate) reboot: bool,
+}
+
+/// `store …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Make a store below --root and import a root as its first snapshot
+    Init(StoreInit),
+}
+
+/// `store init`
+#[derive(Debug, Args)]
+pub(crate) struct StoreInit {
+    /// Folder or tar file (plain, zstd or xz) that holds the root
+    #[arg(long, value_name = "DIR|TAR")]
+    pub(crate) import: PathBuf,
+    /// Name of the first snapshot [default: base]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Words for the kernel command line of every entry
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub(crate) cmdline: Option<String>,
+    /// How the root is put together when a deploy does not say: ro, tmpfs[:size=50%], persist:NAME, rw
+    #[arg(long)]
+    pub(crate) mode: Option<String>,
+    /// Whose menu is written [default: the loader found on the ESP, else grub]
+    #[arg(long)]
+    pub(crate) loader: Option<Loader>,
+}
+
+/// Boot loaders whose menus we write.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Loader {
+    /// GRUB, UEFI or BIOS
+    Grub,
+    /// Limine
+    Limine,
+}
+
+/// `initramfs …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Initramfs {
+    /// Build an initramfs from a root's kernel modules and boot stage
+    Build(InitramfsBuild),
+}
+
+/// `initramfs build`
+#[derive(Debug, Args)]
+pub(crate) struct InitramfsBuild {
+    /// The root whose modules and boot stage are used
+    #[arg(long = "for", value_name = "ROOTDIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Where the image goes
+    #[arg(short, long, value_name = "FILE", default_value = "initramfs.img")]
+    pub(crate) output: PathBuf,
+    /// Kernel release [default: the only one there is]
+    #[arg(long)]
+    pub(crate) release: Option<String>,
+    /// Only the modules this machine needs
+    #[arg(long)]
+    pub(crate) host_only: bool,
+}
+
+/// `svc …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Svc {
+    /// All units with their state
+    List,
+    /// The system as a whole, or the units named
+    Status(Units),
+    /// Start units and what they need
+    Start(ChangeUnits),
+    /// Stop units and what needs them
+    Stop(ChangeUnits),
+    /// Stop units, then start them
+    Restart(ChangeUnits),
+    /// The log of a unit
+    Logs(Logs),
+}
+
+/// Units that may be named.
+#[derive(Debug, Args)]
+pub(crate) struct Units {
+    /// Which units
+    pub(crate) units: Vec<String>,
+}
+
+/// Units that must be named.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeUnits {
+    /// Which units
+    #[arg(required = true)]
+    pub(crate) units: Vec<String>,
+    /// Do not wait until the change is done
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// `svc logs`
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Which unit
+    pub(crate) unit: String,
+    /// Go on printing what is added
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// `power`
+#[derive(Debug, Args)]
+pub(crate) struct Power {
+    /// What to do
+    pub(crate) action: PowerAction,
+}
+
+/// What `power` can do.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum PowerAction {
+    /// Start again
+    Reboot,
+    /// Switch off
+    Poweroff,
+    /// Stop and leave the machine on
+    Halt,
+}
+
+/// `completion`
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write one page per command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_command_behind_the_dashes_is_passed_on_untouched() {
+        let words = [
+            "rootctl", "run", "web", "--name", "x", "--", "apt-get", "-y", "--json",
+        ];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert!(!cli.global.json && !cli.global.yes);
+        let Command::Run(run) = cli.command else {
+            panic!("not run: {:?}", cli.command)
+        };
+        assert_eq!(run.argv, ["apt-get", "-y", "--json"]);
+    }
+
+    #[test]
+    fn wrong_use_is_refused_before_anything_is_asked() {
+        for words in [
+            &["rootctl"][..],
+            &["rootctl", "run", "web"],
+            &["rootctl", "snap", "delete"],
+            &["rootctl", "deploy", "1", "--try", "0"],
+            &["rootctl", "deploy", "1", "--try", "10"],
+            &["rootctl", "status", "--esp", "/x"],
+            &["rootctl", "status", "-q", "-v"],
+        ] {
+            let error = Cli::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
+    }
+}

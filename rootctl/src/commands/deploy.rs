@@ -1,0 +1,30 @@
+//! `rootctl deploy`
+
+use anyhow::Result;
+use rootspec::protocol::store::{Deploy as Ask, Deployed, method};
+
+use super::{Context, reboot_if, show_deployed};
+use crate::cli::Deploy;
+use crate::client::{Client, Exit};
+
+/// Arms the trial of a snapshot.
+pub(super) fn run(context: Context<'_>, args: Deploy) -> Result<Exit> {
+    let ask = Ask {
+        target: args.target,
+        tries: args.tries,
+        mode: args.mode,
+        dry_run: context.dry_run(),
+    };
+    let mut client = Client::store(context.global)?;
+    let done: Deployed =
+        client.call_with_progress(method::DEPLOY, &ask, |p| context.out.progress(p))?;
+    show_deployed(context, &done)?;
+    if !context.global.dry_run && !args.reboot {
+        context.out.remark(&format!(
+            "snapshot {} is tried at the next boot; it becomes the default when it proves good",
+            done.id
+        ));
+    }
+    reboot_if(context, args.reboot)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,43 @@
+//! `rootctl snap delete`
+
+use anyhow::Result;
+use rootspec::protocol::store::{Delete, Deleted, method};
+
+use super::Context;
+use crate::cli::SnapDelete;
+use crate::client::{Client, Exit, Failure};
+
+/// Asks what would be deleted, then the person, then deletes.
+pub(super) fn run(context: Context<'_>, args: SnapDelete) -> Result<Exit> {
+    let mut client = Client::store(context.global)?;
+    let mut ask = Delete {
+        targets: args.targets,
+        dry_run: Some(true),
+    };
+    let would: Deleted = client.call(method::DELETE, &ask)?;
+    if context.global.dry_run {
+        context.out.answer(&would, || {
+            let line = format!("nothing was changed; this would delete {}", numbers(&would));
+            context.out.line(&line)
+        })?;
+        return Ok(Exit::Done);
+    }
+    let question = format!("delete the snapshots {} for good?", numbers(&would));
+    if !context.out.confirm(&question)? {
+        return Err(Failure::new(Exit::Refused, "nothing was deleted").into());
+    }
+    // By number: a name could mean another snapshot by now.
+    ask.targets = would.ids.iter().map(ToString::to_string).collect();
+    ask.dry_run = None;
+    let done: Deleted = client.call(method::DELETE, &ask)?;
+    context.out.answer(&done, || {
+        context.out.remark(&format!("deleted {}", numbers(&done)));
+        Ok(())
+    })?;
+    Ok(Exit::Done)
+}
+
+fn numbers(deleted: &Deleted) -> String {
+    let ids: Vec<_> = deleted.ids.iter().map(ToString::to_string).collect();
+    ids.join(", ")
+}

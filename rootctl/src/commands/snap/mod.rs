@@ -1,0 +1,49 @@
+//! `rootctl snap …`: one file per verb.
+
+mod delete;
+mod list;
+mod new;
+mod show;
+mod tree;
+
+use anyhow::Result;
+use rootspec::protocol::store::{SnapshotList, method};
+
+use super::Context;
+use crate::cli::Snap;
+use crate::client::{Client, Exit};
+use crate::output::{Cell, Tone};
+
+/// Sends each verb to its file.
+pub(super) fn run(context: Context<'_>, verb: Snap) -> Result<Exit> {
+    match verb {
+        Snap::New(args) => new::run(context, args),
+        Snap::Tree => tree::run(context),
+        Snap::List => list::run(context),
+        Snap::Show(args) => show::run(context, args),
+        Snap::Delete(args) => delete::run(context, args),
+    }
+}
+
+fn all(context: Context<'_>) -> Result<SnapshotList> {
+    Client::store(context.global)?.call(method::LIST, &())
+}
+
+/// The marks of a snapshot, or its damage, as a cell.
+fn marks(snapshot: &rootspec::protocol::store::Snapshot) -> Cell {
+    if let Some(damage) = &snapshot.damage {
+        let first = damage.lines().next().unwrap_or_default();
+        return Cell::new(format!("damaged: {first}"), Tone::Bad);
+    }
+    let has = |mark: &str| snapshot.marks.iter().any(|m| m == mark);
+    let tone = if has("failed") {
+        Tone::Bad
+    } else if has("trial") {
+        Tone::Warning
+    } else if has("good") {
+        Tone::Good
+    } else {
+        Tone::Plain
+    };
+    Cell::new(snapshot.marks.join(" "), tone)
+}

@@ -1,0 +1,23 @@
+//! `rootctl snap new`
+
+use anyhow::Result;
+use rootspec::protocol::store::{Made, New, method};
+
+use super::Context;
+use crate::cli::SnapNew;
+use crate::client::{Client, Exit};
+
+/// Copies a snapshot; prints the new number alone, so that scripts can use it.
+pub(super) fn run(context: Context<'_>, args: SnapNew) -> Result<Exit> {
+    context.no_dry_run("snap new")?;
+    let ask = New {
+        from: args.from,
+        name: args.name,
+        note: args.note,
+    };
+    let made: Made = Client::store(context.global)?.call(method::NEW, &ask)?;
+    context
+        .out
+        .answer(&made, || context.out.line(&made.id.to_string()))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,83 @@
+//! `rootctl svc …`: units of the running system, asked of `rinit`.
+
+mod change;
+mod list;
+mod logs;
+mod status;
+
+use anyhow::Result;
+use rootspec::protocol::init::{UnitStatus, method};
+
+use super::Context;
+use crate::cli::Svc;
+use crate::client::Exit;
+use crate::output::{Cell, Tone};
+
+/// Sends each verb to its file.
+pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
+    match verb {
+        Svc::List => list::run(context),
+        Svc::Status(args) => status::run(context, args),
+        Svc::Start(args) => change::run(context, method::START, args),
+        Svc::Stop(args) => change::run(context, method::STOP, args),
+        Svc::Restart(args) => change::run(context, method::RESTART, args),
+        Svc::Logs(args) => logs::run(context, &args),
+    }
+}
+
+/// Units in a table.
+fn table(units: &[UnitStatus]) -> Vec<Vec<Cell>> {
+    let titles = ["unit", "kind", "state", "pid", "since", "reason"];
+    let mut rows = vec![titles.map(|t| Cell::new(t, Tone::Strong)).to_vec()];
+    rows.extend(units.iter().map(|unit| {
+        vec![
+            unit.name.clone().into(),
+            unit.kind.clone().into(),
+            state(unit),
+            unit.pid.map_or(String::new(), |pid| pid.to_string()).into(),
+            span(unit.since_ms).into(),
+            unit.reason.clone().into(),
+        ]
+    }));
+    rows
+}
+
+fn state(unit: &UnitStatus) -> Cell {
+    let tone = match unit.state.as_str() {
+        "up" => Tone::Good,
+        "failed" => Tone::Bad,
+        "waiting" | "starting" | "stopping" | "backoff" => Tone::Warning,
+        _ => Tone::Plain,
+    };
+    Cell::new(unit.state.clone(), tone)
+}
+
+/// A time span in its two largest units.
+fn span(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_show_two_units() {
+        for (ms, text) in [
+            (7, "7 ms"),
+            (59_999, "59 s"),
+            (61_000, "1 min 1 s"),
+            (7_260_000, "2 h 1 min"),
+            (90_000_000, "1 d 1 h"),
+        ] {
+            assert_eq!(span(ms), text);
+        }
+    }
+}
