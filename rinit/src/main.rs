@@ -1,12 +1,107 @@
 //! `rinit`: PID 1.
+//!
+//! | open | for |
+//! |---|---|
+//! | `init` | PID 1 at work: start, the loop, what happens after each lap |
+//! | `setup` | the first steps: file systems, host name, machine id |
+//! | `load` | unit files to a plan, in a child; `accounts` and `config` are read there too |
+//! | `supervisor` | the pure machine that decides what units do; begin with its page |
+//! | `supervise` | machine and hands together; panics end here |
+//! | `hands` | doing what was decided: processes, pipes, cgroups, sockets |
+//! | `gate` | is this boot good? |
+//! | `control` | the control socket |
+//! | `logs` | logs of services and the process that writes them |
+//! | `voice` | what `rinit` says itself |
+//! | `shutdown` | the orderly end, and the shutdown stage |
+//! | `check` | the linter: `rinit --check` |
+//!
+//! One program, four roles, chosen by process id and first argument: PID 1, the logger, the shutdown stage, the linter.
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod check;
 mod config;
+mod control;
+mod gate;
 mod hands;
+mod init;
 mod load;
+mod logs;
+mod setup;
+mod shutdown;
 mod supervise;
 mod supervisor;
+mod voice;
 mod words;
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+const USAGE: &str = "rinit is PID 1: the kernel or the boot stage starts it.
+
+Usage: rinit --version
+       rinit --check [DIR...]   reads unit files as at boot and shows what is wrong
+                                (default: the folders that are read at boot)
+
+The running one is asked with: rootctl svc status
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match (std::process::id(), words.as_slice()) {
+        (1, [shutdown::ROLE, how, root]) => {
+            shutdown::stage::run(shutdown::from_word(how), root);
+            ExitCode::FAILURE
+        }
+        // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
+        (1, _) => boot(),
+        (_, [logs::ROLE]) => match logs::logger::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
+        (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
+        (_, ["--check", dirs @ ..]) => {
+            let (text, good) = check::run(dirs);
+            let code = if good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+            say(&text, code)
+        }
+        _ => {
+            std::io::stderr().write_all(USAGE.as_bytes()).ok();
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn say(text: &str, code: ExitCode) -> ExitCode {
+    // Whoever closes our output does not want to know.
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    code
+}
+
+/// PID 1. It may not end: where even waiting is impossible, it says so and stands still, so that the machine can be
+/// looked at instead of panicking.
+fn boot() -> ExitCode {
+    let error = match init::run() {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let text = sys::chain(&error);
+    let mut consoles = sys::console::Consoles::open();
+    consoles.say(&format!(
+        "rinit: cannot go on: {text}; reboot the machine\n"
+    ));
+    loop {
+        // Collecting the dead is the one duty left.
+        while sys::process::reap().is_some() {}
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}

@@ -13,6 +13,11 @@ use crate::error::{Cannot, Result, SysError};
 use crate::process::{self, Dead, Flight, Job, Wait};
 use crate::timer::{self, Timer};
 
+/// Writes everything that is in memory to the disks, and waits for it.
+pub fn sync() {
+    rustix::fs::sync();
+}
+
 /// A stream socket that starts a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAt<'a> {

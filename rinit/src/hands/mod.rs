@@ -18,6 +18,7 @@ use sys::kernel::{Kernel, ListenAt};
 use sys::process::Wait;
 
 use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
+pub(crate) use launch::{NOTIFY_DIR, PID_DIR};
 use token::{Kind, token};
 
 /// Most children collected in one go; the rest has its turn in the next lap.
@@ -74,6 +75,8 @@ pub(crate) struct Hands<K: Kernel> {
     noted: Vec<String>,
     /// Units whose log is new.
     new_logs: Vec<UnitId>,
+    /// Dead children that belong to no unit.
+    others: Vec<u32>,
     /// The unit whose dead process is being dealt with.
     pub(crate) concerned: Option<UnitId>,
     /// Why the last boot was judged bad: the last argument of the unit `boot-bad`.
@@ -95,6 +98,7 @@ impl<K: Kernel> Hands<K> {
             notes: Vec::new(),
             noted: Vec::new(),
             new_logs: Vec::new(),
+            others: Vec::new(),
             concerned: None,
             verdict: String::new(),
         }
@@ -130,6 +134,11 @@ impl<K: Kernel> Hands<K> {
     /// Takes what people should know.
     pub(crate) fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
+    }
+
+    /// Takes dead children that belong to no unit.
+    pub(crate) fn take_others(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.others)
     }
 
     /// Takes the units whose log is new.
@@ -405,6 +414,7 @@ impl<K: Kernel> Hands<K> {
                 return false;
             };
             let Some((id, role)) = self.pids.remove(&dead.pid) else {
+                self.others.push(dead.pid);
                 continue;
             };
             self.concerned = Some(id);

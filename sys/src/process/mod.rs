@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 
@@ -491,6 +492,57 @@ pub fn fork_worker(work: impl FnOnce(File) -> u8) -> Result<Worker> {
         pidfd: pidfd(pid)?,
         output: File::from(output),
     })
+}
+
+/// Does `work` in a copy of this process that may take so many milliseconds. `None`: it took longer and was killed,
+/// or no copy could be made. For system calls that may hang on a dead disk or server.
+pub fn limited(millis: u64, work: impl FnOnce() -> u8) -> Option<u8> {
+    let worker = fork_worker(move |_| work()).ok()?;
+    let timeout = Timespec {
+        tv_sec: i64::try_from(millis.div_euclid(1000)).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(millis.rem_euclid(1000))
+            .ok()?
+            .saturating_mul(1_000_000),
+    };
+    let mut fds = [PollFd::new(&worker.pidfd, PollFlags::IN)];
+    let ended = rustix::event::poll(&mut fds, Some(&timeout)).is_ok_and(|count| count > 0);
+    if !ended {
+        // Stuck in the kernel it may outlive even this; then it is collected later, or never.
+        signal(&worker.pidfd, libc::SIGKILL).ok();
+        return None;
+    }
+    let number = Pid::from_raw(i32::try_from(worker.pid).ok()?);
+    let (_, status) = rustix::process::waitpid(number, WaitOptions::NOHANG).ok()??;
+    match exit_of(status) {
+        Exit::Code(code) => Some(code),
+        Exit::Signal(_) => None,
+    }
+}
+
+/// True while there are children, alive or dead.
+#[must_use]
+pub fn has_children() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    rustix::process::waitid(WaitId::All, options).is_ok()
+}
+
+/// Waits until a child dies, but so many milliseconds at most. For a process that has blocked SIGCHLD.
+pub fn wait_for_child(millis: u64) {
+    let timeout = libc::timespec {
+        tv_sec: i64::try_from(millis.div_euclid(1000)).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(millis.rem_euclid(1000))
+            .map_or(0, |rest| rest.saturating_mul(1_000_000)),
+    };
+    let set = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGCHLD);
+    // SAFETY: set and timeout live until the call is over; nothing is written.
+    unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &raw const timeout) };
+}
+
+/// True outside all pid namespaces: what we do to the machine is done to the real one.
+#[must_use]
+pub fn is_in_first_namespace() -> bool {
+    // PROC_PID_INIT_INO of linux/proc_ns.h.
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name.as_os_str() == "pid:[4026531836]")
 }
 
 #[cfg(test)]

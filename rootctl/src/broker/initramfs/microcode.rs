@@ -9,14 +9,24 @@ use super::cpio::Archive;
 
 /// Largest file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
-/// The makers: folder below the firmware folder, name the kernel looks for, which files belong to it.
-const MAKERS: [(&str, &str, fn(&str) -> bool); 2] = [
-    ("amd-ucode", "kernel/x86/microcode/AuthenticAMD.bin", is_amd),
-    (
-        "intel-ucode",
-        "kernel/x86/microcode/GenuineIntel.bin",
-        is_intel,
-    ),
+/// A maker of processors: its folder below the firmware folder, the name the kernel looks for, its files.
+struct Maker {
+    folder: &'static str,
+    target: &'static str,
+    belongs: fn(&str) -> bool,
+}
+
+const MAKERS: [Maker; 2] = [
+    Maker {
+        folder: "amd-ucode",
+        target: "kernel/x86/microcode/AuthenticAMD.bin",
+        belongs: is_amd,
+    },
+    Maker {
+        folder: "intel-ucode",
+        target: "kernel/x86/microcode/GenuineIntel.bin",
+        belongs: is_intel,
+    },
 ];
 
 fn is_amd(name: &str) -> bool {

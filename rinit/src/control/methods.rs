@@ -1,0 +1,267 @@
+//! What the methods of `org.rootctl.Init` do.
+
+use std::path::Path;
+
+use rootspec::paths;
+use rootspec::plan::Work;
+use rootspec::protocol::init::{
+    Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, Units, error, method,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sys::power::End;
+use sys::socket::Peer;
+use varlink::{Reply, Request};
+
+use super::{Answer, Waiting, service};
+use crate::init::{Init, Phase, VERSION};
+use crate::logs::FALLBACK;
+use crate::supervisor::{Event, State, UnitId};
+
+/// Most units in one request.
+const UNITS: usize = 10_000;
+
+fn reply(value: &impl Serialize) -> Reply {
+    match serde_json::to_value(value) {
+        Ok(value) => Reply::parameters(Some(value)),
+        Err(why) => problem(error::FAILED, why.to_string(), None),
+    }
+}
+
+fn problem(name: &'static str, reason: String, next: Option<String>) -> Reply {
+    Reply::error(name, serde_json::to_value(Problem { reason, next }).ok())
+}
+
+fn parameters<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Reply> {
+    let value = request.parameters.clone();
+    let value = value.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    serde_json::from_value(value).map_err(|why| {
+        // "missing field `units`": the name is what the standard error wants.
+        let words = why.to_string();
+        service::invalid(words.split('`').nth(1).unwrap_or(&words))
+    })
+}
+
+impl Init {
+    /// Answers one request.
+    pub(super) fn call(&mut self, peer: Peer, request: &Request<'static>) -> Answer {
+        if let Some(reply) = service::answer(request) {
+            return Answer::Now(reply);
+        }
+        let answer = match &*request.method {
+            method::OVERVIEW => Ok(Answer::Now(reply(&self.overview()))),
+            method::STATUS => self.status_of(request),
+            method::LOGS => self.logs_of(request),
+            method::START => self.change(peer, request, "start", Event::Start),
+            method::STOP => self.change(peer, request, "stop", Event::Stop),
+            method::RESTART => self.change(peer, request, "restart", Event::Restart),
+            method::POWER => self.power(peer, request),
+            other => Err(service::unknown_method(other)),
+        };
+        answer.unwrap_or_else(Answer::Now)
+    }
+
+    fn overview(&self) -> Overview {
+        let count = |wanted: State| {
+            let records = self.all.core.records();
+            let found = records.filter(|(_, record)| record.state == wanted).count();
+            u32::try_from(found).unwrap_or(u32::MAX)
+        };
+        let plan = self.all.core.plan();
+        let phase = match self.phase {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Stopping => "stopping",
+        };
+        Overview {
+            version: VERSION.to_owned(),
+            phase: phase.to_owned(),
+            verdict: self.verdict.word().to_owned(),
+            reasons: self.verdict.reasons().to_vec(),
+            group: self.config.default_group.clone(),
+            up: count(State::Up),
+            failed: count(State::Failed),
+            units: u32::try_from(plan.units.len()).unwrap_or(u32::MAX),
+            problems: plan.problems.clone(),
+        }
+    }
+
+    /// Numbers of units by name.
+    fn find(&self, names: &[String]) -> Result<Vec<UnitId>, Reply> {
+        if names.len() > UNITS {
+            return Err(service::invalid("units"));
+        }
+        let find = |name: &String| {
+            self.all.core.plan().find(name).ok_or_else(|| {
+                let reason = match self
+                    .all
+                    .core
+                    .plan()
+                    .problems
+                    .iter()
+                    .find(|p| p.contains(name.as_str()))
+                {
+                    Some(why) => format!("the unit {name} cannot be used: {why}"),
+                    None => format!("there is no unit {name}"),
+                };
+                problem(
+                    error::UNKNOWN_UNIT,
+                    reason,
+                    Some("rootctl svc status".to_owned()),
+                )
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    fn list(&self, units: &[UnitId]) -> UnitList {
+        let now = sys::timer::now();
+        let status = |unit: &UnitId| {
+            let (definition, record) = (self.all.core.unit(*unit), self.all.core.record(*unit));
+            let kind = match definition.work {
+                Work::Group => "group",
+                Work::Service(_) => "service",
+                Work::Oneshot(_) => "oneshot",
+                Work::Container(_) => "container",
+            };
+            let own = self.all.hands.status(*unit);
+            let reason = if record.reason.is_empty() {
+                own
+            } else {
+                &record.reason
+            };
+            UnitStatus {
+                name: definition.name.to_string(),
+                kind: kind.to_owned(),
+                state: record.state_word().to_owned(),
+                reason: reason.to_owned(),
+                pid: self.all.hands.main_pid(*unit),
+                since_ms: now.saturating_sub(record.since),
+                restarts: record.restarts,
+                description: definition.description.to_string(),
+            }
+        };
+        UnitList {
+            units: units.iter().map(status).collect(),
+        }
+    }
+
+    fn status_of(&self, request: &Request<'_>) -> Result<Answer, Reply> {
+        let asked: Units = parameters(request)?;
+        let units = if asked.units.is_empty() {
+            self.all.core.records().map(|(unit, _)| unit).collect()
+        } else {
+            self.find(&asked.units)?
+        };
+        Ok(Answer::Now(reply(&self.list(&units))))
+    }
+
+    fn logs_of(&self, request: &Request<'_>) -> Result<Answer, Reply> {
+        let asked: Units = parameters(request)?;
+        // Our own log has no unit.
+        let units: Vec<String> = asked
+            .units
+            .iter()
+            .filter(|n| *n != crate::voice::NAME)
+            .cloned()
+            .collect();
+        self.find(&units)?;
+        let file = |name: &String| {
+            let home = format!("{}/{name}.log", paths::LOG_DIR);
+            let other = format!("{FALLBACK}/{name}.log");
+            let misplaced = !Path::new(&home).exists() && Path::new(&other).exists();
+            if misplaced { other } else { home }
+        };
+        Ok(Answer::Now(reply(&LogFiles {
+            files: asked.units.iter().map(file).collect(),
+        })))
+    }
+
+    fn may_change(&self, peer: Peer, what: &str) -> Result<(), Reply> {
+        let in_group = self.config.control_gid.is_some_and(|gid| gid == peer.gid);
+        if peer.uid == 0 || in_group {
+            return Ok(());
+        }
+        let reason = format!("cannot {what}: only root may");
+        Err(problem(
+            error::DENIED,
+            reason,
+            Some("sudo rootctl …".to_owned()),
+        ))
+    }
+
+    fn change(
+        &mut self,
+        peer: Peer,
+        request: &Request<'_>,
+        verb: &'static str,
+        event: fn(UnitId) -> Event,
+    ) -> Result<Answer, Reply> {
+        let asked: Change = parameters(request)?;
+        self.may_change(peer, &format!("{verb} {}", asked.units.join(", ")))?;
+        if asked.units.is_empty() {
+            return Err(service::invalid("units"));
+        }
+        let units = self.find(&asked.units)?;
+        if self.phase == Phase::Stopping {
+            let reason = format!(
+                "cannot {verb} {}: the system goes down",
+                asked.units.join(", ")
+            );
+            return Err(problem(error::BUSY, reason, None));
+        }
+        for unit in &units {
+            self.all.handle(event(*unit));
+        }
+        if asked.no_wait.unwrap_or_default() {
+            return Ok(Answer::Now(reply(&self.list(&units))));
+        }
+        let waiting = Waiting {
+            verb,
+            units,
+            oneway: false,
+        };
+        Ok(match self.outcome(&waiting) {
+            Some(reply) => Answer::Now(reply),
+            None => Answer::Later(waiting),
+        })
+    }
+
+    /// The reply, if all units have settled.
+    pub(super) fn outcome(&self, waiting: &Waiting) -> Option<Reply> {
+        let core = &self.all.core;
+        if !waiting
+            .units
+            .iter()
+            .all(|unit| core.record(*unit).is_settled())
+        {
+            return None;
+        }
+        let verb = waiting.verb;
+        let stuck = |unit: &&UnitId| core.record(**unit).state == State::Failed;
+        if let Some(unit) = waiting.units.iter().find(stuck) {
+            let (name, why) = (&core.unit(*unit).name, &core.record(*unit).reason);
+            let reason = format!("cannot {verb} {name}: {why}");
+            let next = format!("rootctl svc logs {name}");
+            return Some(problem(error::FAILED, reason, Some(next)));
+        }
+        Some(reply(&self.list(&waiting.units)))
+    }
+
+    fn power(&mut self, peer: Peer, request: &Request<'_>) -> Result<Answer, Reply> {
+        let asked: Power = parameters(request)?;
+        self.may_change(peer, &asked.action)?;
+        let how = match &*asked.action {
+            "reboot" => End::Reboot,
+            "poweroff" => End::PowerOff,
+            "halt" => End::Halt,
+            _ => return Err(service::invalid("action")),
+        };
+        // The reply is written at the end of this turn, before anything is stopped in earnest.
+        self.go_down(how, "on request");
+        Ok(Answer::Now(Reply::parameters(Some(Value::Object(
+            serde_json::Map::new(),
+        )))))
+    }
+}

@@ -1,0 +1,293 @@
+//! The control socket: Varlink on `/run/rinit/control.sock`, spoken inside the one loop of PID 1.
+//!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | clients: their bytes in and out, bounded on both sides |
+//! | `methods` | what the methods do |
+//! | `service` | the interface every Varlink service has |
+//!
+//! A client can be slow, silent, greedy or hostile: reads and writes never wait, requests have a largest size, replies
+//! that nobody takes close the connection, and ordinary users cannot use up all places.
+
+mod methods;
+mod service;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use rootspec::paths;
+use rootspec::protocol::MAX_REQUEST;
+use sys::epoll::{Happening, Interest};
+use sys::kernel::Linux;
+use sys::socket::Peer;
+use varlink::Reply;
+use varlink::sansio::{Server, ServerEvent};
+
+use crate::init::{CONTROL, Init};
+use crate::supervisor::UnitId;
+
+/// Clients at the same time.
+const CLIENTS: usize = 64;
+/// Of these, for users other than root.
+const CLIENTS_OF_USERS: usize = 48;
+/// Replies that a client has not taken yet, in bytes.
+const UNTAKEN: usize = 4 << 20;
+/// Requests that wait for the one before them.
+const QUEUE: usize = 64;
+/// Read from one client in one lap, in bytes.
+const READ: usize = 16 * 1024;
+/// Numbers of clients in the loop begin here.
+const FIRST: u64 = 17 << 32;
+
+/// The socket and its clients.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    listener: Option<UnixListener>,
+    clients: BTreeMap<u32, Client>,
+    next: u32,
+}
+
+/// A request that is answered later: when these units are settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    verb: &'static str,
+    units: Vec<UnitId>,
+    oneway: bool,
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    peer: Peer,
+    server: Server,
+    /// Bytes of a request that is not complete yet.
+    unfinished: usize,
+    requests: VecDeque<varlink::Request<'static>>,
+    waiting: Option<Waiting>,
+    out: Vec<u8>,
+    writing: bool,
+    /// No further requests; closed when everything is sent.
+    closing: bool,
+}
+
+/// What becomes of a request.
+enum Answer {
+    Now(Reply),
+    Later(Waiting),
+}
+
+impl Control {
+    /// Listens.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub(crate) fn open(&mut self, kernel: &mut Linux) -> sys::error::Result<()> {
+        use sys::error::Cannot;
+        let path = paths::run::INIT_SOCKET;
+        // Everybody may ask; who may change is decided by credentials.
+        let listener = sys::socket::listen(path, 0o666)?;
+        listener.set_nonblocking(true).cannot("listen on", path)?;
+        kernel.epoll().add(&listener, CONTROL, Interest::Read)?;
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    /// The client whose number in the loop this is.
+    pub(crate) fn client_of(number: u64) -> Option<u32> {
+        number
+            .checked_sub(FIRST)
+            .and_then(|number| u32::try_from(number).ok())
+    }
+
+    fn token(client: u32) -> u64 {
+        FIRST.saturating_add(u64::from(client))
+    }
+
+    fn has_room(&self, peer: Peer) -> bool {
+        let users = self
+            .clients
+            .values()
+            .filter(|client| client.peer.uid != 0)
+            .count();
+        self.clients.len() < CLIENTS && (peer.uid == 0 || users < CLIENTS_OF_USERS)
+    }
+}
+
+impl Client {
+    /// Reads what is there. False: the client is gone, or breaks the rules.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; READ];
+        let length = match self.stream.read(&mut bytes) {
+            Ok(0) => return false,
+            Ok(length) => length,
+            Err(error) => return is_patience(&error),
+        };
+        let bytes = bytes.get(..length).unwrap_or_default();
+        self.unfinished = match bytes.iter().rposition(|byte| *byte == 0) {
+            Some(end) => length.saturating_sub(end).saturating_sub(1),
+            None => self.unfinished.saturating_add(length),
+        };
+        if self.unfinished > MAX_REQUEST || self.server.handle_input(bytes).is_err() {
+            return false;
+        }
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                ServerEvent::Request { request } => self.requests.push_back(request),
+                // Nothing of ours turns into another protocol.
+                ServerEvent::Upgrade { .. } => return false,
+            }
+        }
+        self.requests.len() <= QUEUE
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        if self.server.send_reply(reply).is_err() {
+            self.closing = true;
+        }
+        while let Some(message) = self.server.poll_transmit() {
+            self.out.extend(message.payload);
+        }
+    }
+
+    /// Writes as much as goes. False: the client is gone, or takes nothing.
+    fn write(&mut self) -> bool {
+        while !self.out.is_empty() {
+            match self.stream.write(&self.out) {
+                Ok(0) => return false,
+                Ok(length) => {
+                    self.out.drain(..length.min(self.out.len()));
+                }
+                Err(error) if is_patience(&error) => break,
+                Err(_) => return false,
+            }
+        }
+        self.out.len() <= UNTAKEN && !(self.closing && self.out.is_empty())
+    }
+}
+
+fn is_patience(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+impl Init {
+    /// Takes new clients, a few per lap.
+    pub(crate) fn accept(&mut self) {
+        for _ in 0..16 {
+            let Some(listener) = &self.control.listener else {
+                return;
+            };
+            let Ok((stream, _)) = listener.accept() else {
+                return;
+            };
+            let Ok(peer) = sys::socket::peer(&stream) else {
+                continue;
+            };
+            if !self.control.has_room(peer) || stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let number = self.control.next;
+            self.control.next = number.wrapping_add(1);
+            let token = Control::token(number);
+            let kernel = &self.all.hands.kernel;
+            if kernel.epoll().add(&stream, token, Interest::Read).is_err() {
+                continue;
+            }
+            let client = Client {
+                stream,
+                peer,
+                server: Server::new(),
+                unfinished: 0,
+                requests: VecDeque::new(),
+                waiting: None,
+                out: Vec::new(),
+                writing: false,
+                closing: false,
+            };
+            self.control.clients.insert(number, client);
+        }
+    }
+
+    /// Something happened to a client.
+    pub(crate) fn serve(&mut self, number: u32, happening: Happening) {
+        // Out of the table while we work on it: a panic closes the connection.
+        let Some(mut client) = self.control.clients.remove(&number) else {
+            return;
+        };
+        let mut stays = true;
+        if happening.readable {
+            stays = client.read();
+        }
+        if stays {
+            self.answer(&mut client);
+            if self.settle(number, &mut client) {
+                self.control.clients.insert(number, client);
+            }
+        }
+    }
+
+    /// Answers requests in order; one that has to wait holds those behind it.
+    fn answer(&mut self, client: &mut Client) {
+        while client.waiting.is_none() {
+            let Some(request) = client.requests.pop_front() else {
+                return;
+            };
+            let oneway = request.oneway.unwrap_or_default();
+            match self.call(client.peer, &request) {
+                Answer::Now(_) if oneway => {}
+                Answer::Now(reply) => client.reply(reply),
+                Answer::Later(waiting) => client.waiting = Some(Waiting { oneway, ..waiting }),
+            }
+        }
+    }
+
+    /// Sends what can be sent and watches for what cannot. False: to be closed.
+    fn settle(&mut self, number: u32, client: &mut Client) -> bool {
+        if !client.write() {
+            return false;
+        }
+        let writing = !client.out.is_empty();
+        if writing != client.writing {
+            client.writing = writing;
+            // A client that takes nothing is not read from either.
+            let interest = if writing {
+                Interest::Write
+            } else {
+                Interest::Read
+            };
+            let token = Control::token(number);
+            let kernel = &self.all.hands.kernel;
+            return kernel
+                .epoll()
+                .change(&client.stream, token, interest)
+                .is_ok();
+        }
+        true
+    }
+
+    /// Answers those who wait for units that have settled.
+    pub(crate) fn answer_waiting(&mut self) {
+        let waits = |(number, client): (&u32, &Client)| client.waiting.as_ref().map(|_| *number);
+        let waiting: Vec<u32> = self.control.clients.iter().filter_map(waits).collect();
+        for number in waiting {
+            let Some(mut client) = self.control.clients.remove(&number) else {
+                continue;
+            };
+            if let Some(reply) = client
+                .waiting
+                .as_ref()
+                .and_then(|waiting| self.outcome(waiting))
+            {
+                let oneway = client.waiting.take().is_some_and(|waiting| waiting.oneway);
+                if !oneway {
+                    client.reply(reply);
+                }
+                self.answer(&mut client);
+            }
+            if self.settle(number, &mut client) {
+                self.control.clients.insert(number, client);
+            }
+        }
+    }
+}

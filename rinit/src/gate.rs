@@ -1,0 +1,168 @@
+//! The verdict on a boot, as a pure function of what units did and of the time.
+//!
+//! A snapshot on trial is good when every unit of the gate was ready in time and stayed so. It is bad as soon as one
+//! failed for good or is late. An ordinary boot is never bad: what would be is "degraded", and the system stays up.
+
+use rootspec::plan::Gate as Rule;
+
+/// What the gate sees of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Ready since this time (in milliseconds of the supervisor's clock).
+    Up(u64),
+    /// On its way, or not wanted yet.
+    Pending,
+    /// Failed for good, with the reason.
+    Failed(String),
+    /// Its start was skipped: it has no part in this boot.
+    Skipped,
+}
+
+/// The verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Not yet. To be asked again at this time at the latest.
+    Pending(u64),
+    /// All is well.
+    Good,
+    /// Something is missing, with the reasons; on an ordinary boot.
+    Degraded(Vec<String>),
+    /// Something is missing, with the reasons; on a trial.
+    Bad(Vec<String>),
+}
+
+impl Verdict {
+    /// Its word in the protocol.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Pending(_) => "pending",
+            Self::Good => "good",
+            Self::Degraded(_) => "degraded",
+            Self::Bad(_) => "bad",
+        }
+    }
+
+    /// Why, in words.
+    pub(crate) fn reasons(&self) -> &[String] {
+        match self {
+            Self::Pending(_) | Self::Good => &[],
+            Self::Degraded(reasons) | Self::Bad(reasons) => reasons,
+        }
+    }
+}
+
+/// Who has a say, and what kind of boot this is.
+#[derive(Debug)]
+pub(crate) struct Gate<Id> {
+    rules: Vec<(Id, String, Rule)>,
+    trial: bool,
+    began: u64,
+}
+
+impl<Id: Copy> Gate<Id> {
+    /// `rules`: unit, name, rule. `began`: when `rinit` started.
+    pub(crate) fn new(rules: Vec<(Id, String, Rule)>, trial: bool, began: u64) -> Self {
+        Self {
+            rules,
+            trial,
+            began,
+        }
+    }
+
+    /// Whether this is a trial.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.trial
+    }
+
+    /// The verdict as things stand.
+    pub(crate) fn judge(&self, now: u64, see: impl Fn(Id) -> Sight) -> Verdict {
+        let mut reasons = Vec::new();
+        let mut next: Option<u64> = None;
+        for (unit, name, rule) in &self.rules {
+            let late = self.began.saturating_add(rule.within);
+            let wait = match see(*unit) {
+                Sight::Skipped => None,
+                Sight::Failed(why) => {
+                    reasons.push(format!("{name} failed: {why}"));
+                    None
+                }
+                Sight::Up(since) => {
+                    let stable = since.saturating_add(rule.stable);
+                    (now < stable).then_some(stable)
+                }
+                Sight::Pending if now >= late => {
+                    let within = crate::words::duration(rule.within);
+                    reasons.push(format!("{name} was not ready within {within}"));
+                    None
+                }
+                Sight::Pending => Some(late),
+            };
+            next = match (next, wait) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+        }
+        match (reasons.is_empty(), next) {
+            (false, _) if self.trial => Verdict::Bad(reasons),
+            (false, _) => Verdict::Degraded(reasons),
+            (true, Some(when)) => Verdict::Pending(when),
+            (true, None) => Verdict::Good,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Rule = Rule {
+        within: 100,
+        stable: 10,
+    };
+
+    fn gate(trial: bool) -> Gate<usize> {
+        Gate::new(
+            vec![(0, "web".into(), RULE), (1, "db".into(), RULE)],
+            trial,
+            1000,
+        )
+    }
+
+    fn judge(trial: bool, now: u64, seen: [Sight; 2]) -> Verdict {
+        gate(trial).judge(now, |unit| seen[unit].clone())
+    }
+
+    #[test]
+    fn good_means_ready_in_time_and_for_long_enough() {
+        let up = |since| Sight::Up(since);
+        assert_eq!(
+            judge(true, 1050, [Sight::Pending, up(1001)]),
+            Verdict::Pending(1100)
+        );
+        assert_eq!(
+            judge(true, 1055, [up(1050), up(1001)]),
+            Verdict::Pending(1060)
+        );
+        assert_eq!(judge(true, 1060, [up(1050), up(1001)]), Verdict::Good);
+        assert_eq!(judge(true, 1060, [Sight::Skipped, up(1001)]), Verdict::Good);
+    }
+
+    #[test]
+    fn a_failure_or_a_delay_is_bad_on_a_trial_and_degraded_otherwise() {
+        let seen = [
+            Sight::Failed("it exited with code 1".into()),
+            Sight::Pending,
+        ];
+        let words = vec!["web failed: it exited with code 1".to_owned()];
+        assert_eq!(judge(true, 1001, seen.clone()), Verdict::Bad(words.clone()));
+        assert_eq!(judge(false, 1001, seen), Verdict::Degraded(words));
+        let late = judge(true, 1100, [Sight::Up(1001), Sight::Pending]);
+        assert_eq!(late.reasons(), ["db was not ready within 100 ms"]);
+    }
+
+    #[test]
+    fn a_restart_begins_the_stable_time_anew() {
+        let seen = [Sight::Up(1001), Sight::Pending];
+        assert_eq!(judge(true, 1020, seen), Verdict::Pending(1100));
+    }
+}

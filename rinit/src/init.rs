@@ -1,0 +1,599 @@
+//! PID 1 at work: one loop that waits for everything, and never ends by itself.
+//!
+//! A panic costs one event. Every wait is in [`Init::run`], and has a deadline where something is due.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rootspec::paths;
+use rootspec::plan::Gate as Rule;
+use rootspec::report::BootReport;
+use sys::epoll::{Happening, Interest};
+use sys::kernel::{Kernel, Linux};
+use sys::power::{self, End, ThreeKeys};
+use sys::signal::Signals;
+
+use crate::config::Config;
+use crate::control::Control;
+use crate::gate::{Gate, Sight, Verdict};
+use crate::hands::{Hands, token};
+use crate::load::{self, Loaded, Loading};
+use crate::logs::{Handover, Logs};
+use crate::shutdown::Shutdown;
+use crate::supervise::Supervisor;
+use crate::supervisor::{Core, Event, News, State, UnitId, Wish};
+use crate::voice::{self, Voice};
+use crate::{setup, words};
+
+const SIGNALS: u64 = token::OTHERS;
+pub(crate) const CONTROL: u64 = token::OTHERS + 1;
+const LOADER: u64 = token::OTHERS + 2;
+const LOGGER: u64 = token::OTHERS + 3;
+/// Signals read in one lap at most.
+const SIGNALS_AT_ONCE: u32 = 64;
+/// Units that the gate starts.
+const BOOT_GOOD: &str = "boot-good";
+const BOOT_BAD: &str = "boot-bad";
+/// How long `boot-bad` may take before the machine reboots all the same, in milliseconds.
+const REJECT: u64 = 60_000;
+/// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
+const DEFAULT_RULE: Rule = Rule {
+    within: 180_000,
+    stable: 10_000,
+};
+
+/// What the system as a whole does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The default group is not through yet.
+    Starting,
+    /// It is.
+    Running,
+    /// The system goes down.
+    Stopping,
+}
+
+/// Everything that PID 1 knows.
+#[derive(Debug)]
+pub(crate) struct Init {
+    pub(crate) all: Supervisor<Linux>,
+    pub(crate) control: Control,
+    pub(crate) config: Config,
+    pub(crate) phase: Phase,
+    pub(crate) verdict: Verdict,
+    pub(crate) shutdown: Option<Shutdown>,
+    pub(crate) voice: Voice,
+    pub(crate) logs: Logs,
+    signals: Signals,
+    gate: Gate<UnitId>,
+    /// After a bad verdict: when to reboot even if `boot-bad` is not through.
+    rejecting: Option<u64>,
+    /// The shutdown stage has been copied.
+    staged: bool,
+    program: String,
+}
+
+/// Boots. Comes back only if not even waiting is possible.
+///
+/// # Errors
+/// No descriptors to be had for what the loop waits with.
+pub(crate) fn run() -> sys::error::Result<Infallible> {
+    let mut problems = Vec::new();
+    // First of all, so that it works while we prepare the rest.
+    let loading = Loading::start();
+    let signals = Signals::take_over()?;
+    setup::mounts(&mut problems);
+    setup::folders(&mut problems);
+    let voice = Voice::open();
+    hear_panics();
+    let mut kernel = Linux::new()?;
+    setup::hostname(&mut problems);
+    setup::machine_id();
+    // In a namespace that is not ours to decide.
+    power::three_keys(ThreeKeys::TellInit).ok();
+    let began = kernel.now();
+    let loaded = match loading {
+        Ok(loading) => wait_for_plan(&mut kernel, loading),
+        Err(error) => Err(sys::chain(&error)),
+    };
+    let loaded = loaded.unwrap_or_else(|why| {
+        problems.push(format!(
+            "the unit files could not be read: {why}; only a rescue login is started"
+        ));
+        rescue(Config::default())
+    });
+    // Not before: while we waited for the loader only, signals would have kept us awake.
+    kernel.epoll().add(&signals, SIGNALS, Interest::Read)?;
+    let mut init = Init::new(kernel, signals, voice, loaded, began, problems);
+    init.begin();
+    init.work()
+}
+
+fn rescue(config: Config) -> Loaded {
+    Loaded {
+        plan: load::rescue(),
+        config: Config {
+            default_group: "rescue".to_owned(),
+            ..config
+        },
+    }
+}
+
+/// Waits for the loader, and for it only, until its deadline.
+fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Loaded, String> {
+    let said = |error: sys::SysError| sys::chain(&error);
+    let deadline = kernel.now().saturating_add(load::DEADLINE);
+    kernel
+        .epoll()
+        .add(&loading.worker.output, LOADER, Interest::Read)
+        .map_err(said)?;
+    let mut happenings = Vec::new();
+    let answer = loop {
+        if let Some(answer) = loading.poll() {
+            break answer;
+        }
+        if kernel.now() >= deadline {
+            sys::process::signal(&loading.worker.pidfd, 9).ok();
+            break Err("the loader hangs; it was killed".to_owned());
+        }
+        kernel.set_timer(Some(deadline)).map_err(said)?;
+        kernel.wait(&mut happenings).map_err(said)?;
+    };
+    kernel.epoll().remove(&loading.worker.output).ok();
+    answer
+}
+
+thread_local! {
+    /// Where the panic hook puts its text; the loop takes it from there.
+    static PANIC: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+/// Keeps the text of a panic for our log instead of printing it, which could block.
+fn hear_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.to_string();
+        PANIC.with(|place| {
+            if let Ok(mut place) = place.try_borrow_mut() {
+                *place = text;
+            }
+        });
+    }));
+}
+
+fn take_panic() -> String {
+    PANIC
+        .with(|place| {
+            place
+                .try_borrow_mut()
+                .map(|mut text| std::mem::take(&mut *text))
+        })
+        .unwrap_or_default()
+}
+
+impl Init {
+    fn new(
+        kernel: Linux,
+        signals: Signals,
+        voice: Voice,
+        loaded: Loaded,
+        began: u64,
+        mut problems: Vec<String>,
+    ) -> Self {
+        let Loaded { mut plan, config } = loaded;
+        plan.problems.append(&mut problems);
+        let (plan, config) = match plan.find(&config.default_group) {
+            Some(_) => (plan, config),
+            None => {
+                let mut rescue = rescue(config.clone());
+                let name = &config.default_group;
+                rescue.plan.problems = plan.problems;
+                rescue.plan.problems.push(format!(
+                    "there is no usable group {name}; only a rescue login is started"
+                ));
+                (rescue.plan, rescue.config)
+            }
+        };
+        let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
+        let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
+        let report = report.and_then(|text| BootReport::from_toml(&text).ok());
+        let trial = report.is_some_and(|report| report.is_trial());
+        let rules = rules(&plan, &config);
+        let program = std::env::current_exe().map_or_else(
+            |_| "/proc/self/exe".to_owned(),
+            |path| path.display().to_string(),
+        );
+        let hands = Hands::new(kernel, plan.units.len(), &cmdline);
+        let now = sys::timer::now();
+        Self {
+            all: Supervisor::new(Core::new(plan, now), hands),
+            control: Control::default(),
+            config,
+            phase: Phase::Starting,
+            verdict: Verdict::Pending(now),
+            shutdown: None,
+            voice,
+            logs: Logs::new(program.clone()),
+            signals,
+            gate: Gate::new(rules, trial, began),
+            rejecting: None,
+            staged: false,
+            program,
+        }
+    }
+
+    /// Our own path.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    fn kernel(&mut self) -> &mut Linux {
+        &mut self.all.hands.kernel
+    }
+
+    /// Opens all sockets, says what is wrong with the plan, and wants the default group up.
+    fn begin(&mut self) {
+        if let Err(why) = self.all.hands.kernel.cgroups() {
+            let text = format!("services run without cgroups: {why}");
+            self.voice.shout(&text);
+        }
+        if let Err(error) = self.control.open(&mut self.all.hands.kernel) {
+            let text = sys::chain(&error);
+            self.voice.shout(&text);
+        }
+        let plan = self.all.core.plan().clone();
+        for problem in &plan.problems {
+            self.voice.shout(problem);
+        }
+        self.all.hands.listen(&plan);
+        self.all.handle(Event::Loaded);
+        if let Some(group) = plan.find(&self.config.default_group) {
+            self.all.handle(Event::Start(group));
+        }
+        self.lap();
+    }
+
+    /// The loop.
+    fn work(&mut self) -> sys::error::Result<Infallible> {
+        let mut happenings = Vec::new();
+        loop {
+            let due = self.deadline();
+            self.kernel().set_timer(due)?;
+            self.kernel().wait(&mut happenings)?;
+            for happening in &happenings {
+                self.guarded(|init| init.came(*happening));
+            }
+            self.guarded(Self::lap);
+        }
+    }
+
+    /// Does one thing; a panic in it is told and forgotten.
+    fn guarded(&mut self, deed: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| deed(self))).is_err() {
+            let text = format!("a fault in rinit itself: {}", take_panic());
+            self.voice.shout(&text);
+        }
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let gate = match &self.verdict {
+            Verdict::Pending(when) => Some(*when),
+            Verdict::Good | Verdict::Degraded(_) | Verdict::Bad(_) => None,
+        };
+        let now = sys::timer::now();
+        let logs = self.logs.is_stuck().then(|| now.saturating_add(100));
+        let logger = (!self.logs.runs()).then(|| self.logs.pause_until());
+        let all = [
+            self.all.core.deadline(),
+            gate,
+            self.rejecting,
+            self.shutdown
+                .as_ref()
+                .map(|shutdown| shutdown.deadline(now)),
+            logs,
+            logger.filter(|when| *when > now),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    fn came(&mut self, happening: Happening) {
+        match happening.token {
+            SIGNALS => self.signals_came(),
+            CONTROL => self.accept(),
+            sys::kernel::TIMER | LOADER | LOGGER => {}
+            number => match Control::client_of(number) {
+                Some(client) => self.serve(client, happening),
+                None => self.all.came(number),
+            },
+        }
+    }
+
+    fn signals_came(&mut self) {
+        let mut children = false;
+        for _ in 0..SIGNALS_AT_ONCE {
+            let Some(number) = self.signals.take() else {
+                break;
+            };
+            match number {
+                CHLD => children = true,
+                INT => self.three_keys(),
+                TERM => self.go_down(End::Reboot, "on SIGTERM"),
+                USR1 => self.go_down(End::Halt, "on SIGUSR1"),
+                USR2 => self.go_down(End::PowerOff, "on SIGUSR2"),
+                PWR => self.go_down(End::PowerOff, "because the power fails"),
+                _ => {}
+            }
+        }
+        if children {
+            // Bounded inside; what is left over is found in the next lap.
+            while self.all.reap() {}
+            self.others_died();
+        }
+    }
+
+    fn others_died(&mut self) {
+        for pid in self.all.hands.take_others() {
+            if self.logs.pid() == Some(pid) {
+                let now = self.kernel().now();
+                self.logs.died(now);
+                self.voice.note("the logger died; it is started again");
+            }
+        }
+    }
+
+    /// Ctrl-Alt-Del: an orderly reboot; pressed again and again, one at once.
+    fn three_keys(&mut self) {
+        let now = sys::timer::now();
+        self.go_down(End::Reboot, "on Ctrl-Alt-Del");
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.pressed(now);
+        }
+    }
+
+    /// Begins to go down, in order.
+    pub(crate) fn go_down(&mut self, how: End, why: &str) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        let words = match how {
+            End::Reboot => "rebooting",
+            End::PowerOff => "switching off",
+            End::Halt => "halting",
+        };
+        self.voice.shout(&format!("{words} {why}"));
+        let deadline = words::duration(self.config.shutdown_deadline);
+        self.voice.note(&format!("services have {deadline} to end"));
+        let now = sys::timer::now();
+        self.shutdown = Some(Shutdown::new(how, now, self.config.shutdown_deadline));
+        self.phase = Phase::Stopping;
+        self.all.handle(Event::StopAll);
+    }
+
+    /// After all events of a lap: what follows from them.
+    fn lap(&mut self) {
+        self.all.time();
+        self.tell_news();
+        self.feed_logger();
+        if self.phase == Phase::Starting {
+            self.is_started();
+        }
+        self.judge();
+        self.answer_waiting();
+        if let Some(shutdown) = &mut self.shutdown {
+            let now = sys::timer::now();
+            if let Some(words) = shutdown.complain(now, &self.all.core) {
+                self.voice.shout(&words);
+            }
+            if shutdown.is_due(now, &self.all.core) {
+                let how = shutdown.how();
+                self.end(how);
+            }
+        }
+    }
+
+    fn end(&mut self, how: End) {
+        let left = crate::shutdown::left(&self.all.core);
+        if !left.is_empty() {
+            self.voice
+                .shout(&format!("not waiting any longer for {left}"));
+        }
+        self.tell_news();
+        self.feed_logger();
+        crate::shutdown::finish(self, how);
+    }
+
+    fn tell_news(&mut self) {
+        let (news, notes) = self.all.take_news();
+        for item in news {
+            let name = &self.all.core.unit(item.unit).name;
+            match words_of(&item) {
+                (true, text) => self.voice.shout(&format!("{name} {text}")),
+                (false, text) => self.voice.note(&format!("{name} {text}")),
+            }
+        }
+        for note in notes {
+            self.voice.shout(&note);
+        }
+        let panicked = take_panic();
+        if !panicked.is_empty() {
+            self.voice
+                .shout(&format!("a fault in rinit itself: {panicked}"));
+        }
+    }
+
+    fn handover(&self, unit: UnitId) -> Handover {
+        let definition = self.all.core.unit(unit);
+        Handover {
+            name: definition.name.to_string(),
+            console: definition.exec().is_some_and(|exec| exec.console),
+        }
+    }
+
+    /// Starts the logger when there is something to log, and gives it what is new.
+    fn feed_logger(&mut self) {
+        let new = self.all.hands.take_new_logs();
+        let now = sys::timer::now();
+        let wanted = !new.is_empty() || self.phase != Phase::Starting;
+        if !self.logs.runs() && wanted && now >= self.logs.pause_until() && !self.is_ending() {
+            if let Err(error) = self.logs.start(&mut self.all.hands.kernel, LOGGER) {
+                let text = sys::chain(&error);
+                self.voice
+                    .shout(&format!("services are not logged: {text}"));
+                self.logs.died(now);
+                return;
+            }
+            if let Some(own) = self.voice.log() {
+                let what = Handover {
+                    name: voice::NAME.to_owned(),
+                    console: false,
+                };
+                self.logs.hand_over(what, own);
+            }
+            let all: Vec<UnitId> = self.all.hands.logs().map(|(unit, _)| unit).collect();
+            self.hand_over(&all);
+        } else {
+            self.hand_over(&new);
+        }
+        self.logs.flush();
+    }
+
+    fn hand_over(&mut self, units: &[UnitId]) {
+        use std::os::fd::AsFd;
+        for unit in units {
+            let what = self.handover(*unit);
+            if let Some(fd) = self.all.hands.log(*unit) {
+                self.logs.hand_over(what, fd.as_fd());
+            }
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.shutdown.as_ref().is_some_and(Shutdown::is_over)
+    }
+
+    /// The default group is through: from now on the system runs.
+    fn is_started(&mut self) {
+        let Some(group) = self.all.core.plan().find(&self.config.default_group) else {
+            return;
+        };
+        let record = self.all.core.record(group);
+        if !record.is_settled() {
+            return;
+        }
+        self.phase = Phase::Running;
+        let name = &self.config.default_group;
+        let text = format!("the group {name} is {}", record.state_word());
+        self.voice.note(&text);
+        if !self.staged {
+            self.staged = true;
+            if let Err(error) = crate::shutdown::prepare(self.program.clone()) {
+                let text = sys::chain(&error);
+                self.voice
+                    .shout(&format!("the shutdown stage cannot be prepared: {text}"));
+            }
+        }
+    }
+
+    /// The gate: is this boot good?
+    fn judge(&mut self) {
+        let now = sys::timer::now();
+        if let Some(deadline) = self.rejecting {
+            self.rejected(now >= deadline);
+        }
+        if !matches!(self.verdict, Verdict::Pending(_)) || self.phase == Phase::Stopping {
+            return;
+        }
+        let core = &self.all.core;
+        self.verdict = self.gate.judge(now, |unit| sight(core, unit));
+        match (&self.verdict, self.gate.is_trial()) {
+            (Verdict::Pending(_), _) => {}
+            (Verdict::Good, true) => {
+                self.voice.shout("this boot is good");
+                self.start_named(BOOT_GOOD);
+            }
+            (Verdict::Good, false) => self.voice.note("this boot is good"),
+            (Verdict::Degraded(reasons) | Verdict::Bad(reasons), _) => {
+                let words = reasons.join("; ");
+                let bad = self.verdict.word();
+                self.voice.shout(&format!("this boot is {bad}: {words}"));
+                if let Verdict::Bad(_) = self.verdict {
+                    self.all.hands.verdict = words;
+                    self.rejecting = Some(now.saturating_add(REJECT));
+                    self.start_named(BOOT_BAD);
+                }
+            }
+        }
+    }
+
+    fn start_named(&mut self, name: &str) {
+        match self.all.core.plan().find(name) {
+            Some(unit) => self.all.handle(Event::Start(unit)),
+            None => self.voice.shout(&format!(
+                "there is no unit {name}: the verdict is not written down"
+            )),
+        }
+    }
+
+    /// A bad snapshot has been rejected, or that takes too long: back to the last good one.
+    fn rejected(&mut self, late: bool) {
+        let unit = self.all.core.plan().find(BOOT_BAD);
+        let through = unit.is_none_or(|unit| self.all.core.record(unit).is_settled());
+        if through || late {
+            self.rejecting = None;
+            self.go_down(End::Reboot, "because this snapshot is bad");
+        }
+    }
+}
+
+const INT: i32 = 2;
+const USR1: i32 = 10;
+const USR2: i32 = 12;
+const TERM: i32 = 15;
+const CHLD: i32 = 17;
+const PWR: i32 = 30;
+
+/// The units of the gate; if there is none, the default group.
+fn rules(plan: &rootspec::plan::Plan, config: &Config) -> Vec<(UnitId, String, Rule)> {
+    let mut rules: Vec<_> = (0..)
+        .zip(&plan.units)
+        .filter_map(|(unit, definition)| {
+            let rule = definition.gate?;
+            Some((unit, definition.name.to_string(), rule))
+        })
+        .collect();
+    if rules.is_empty() {
+        let name = &config.default_group;
+        rules.extend(
+            plan.find(name)
+                .map(|unit| (unit, name.clone(), DEFAULT_RULE)),
+        );
+    }
+    rules
+}
+
+fn sight(core: &Core, unit: UnitId) -> Sight {
+    let record = core.record(unit);
+    match (record.state, record.wish) {
+        (State::Up, _) => Sight::Up(record.since),
+        (State::Failed, _) => Sight::Failed(record.reason.clone()),
+        (State::Down, _) if record.skipped => Sight::Skipped,
+        (State::Down | State::Waiting | State::Starting(_), _)
+        | (State::Stopping(_) | State::Backoff, Wish::Up | Wish::Down) => Sight::Pending,
+    }
+}
+
+/// What to say about a change; true: on the console.
+fn words_of(news: &News) -> (bool, String) {
+    let why = &news.reason;
+    match news.state {
+        State::Up => (false, "is up".to_owned()),
+        State::Failed => (true, format!("failed: {why}")),
+        State::Backoff => (true, format!("is started again: {why}")),
+        State::Down if why.is_empty() => (false, "is down".to_owned()),
+        State::Down => (false, format!("is down: {why}")),
+        State::Stopping(_) => (true, "did not end in time and was killed".to_owned()),
+        State::Waiting | State::Starting(_) => (false, "starts".to_owned()),
+    }
+}
+
+/// The version in `--version` and in the overview.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,176 @@
+//! The end of a boot, in order.
+//!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | while services stop: deadline, what is waited for, Ctrl-Alt-Del in anger |
+//! | `leave` | the last steps of this process, and the change into the shutdown stage |
+//! | `stage` | the shutdown stage: unmounts everything, ends the machine |
+//!
+//! Services stop in reverse order with one deadline for all. What is left is killed. Then this process changes into a
+//! copy of itself that lives in its own tmpfs, outside the root, so that the root can be let go of.
+
+mod leave;
+pub(crate) mod stage;
+
+use std::collections::VecDeque;
+
+use sys::power::End;
+
+use crate::supervisor::{Core, State};
+
+pub(crate) use leave::{finish, prepare};
+
+/// The role's word on the command line.
+pub(crate) const ROLE: &str = "@shutdown";
+/// After so many milliseconds the console says what is waited for, and again after each further such time.
+const SILENCE: u64 = 5_000;
+/// Ctrl-Alt-Del so often within [`ANGER_WINDOW`] means: at once.
+const ANGER: usize = 7;
+/// Milliseconds.
+const ANGER_WINDOW: u64 = 2_000;
+
+/// A shutdown under way.
+#[derive(Debug)]
+pub(crate) struct Shutdown {
+    how: End,
+    deadline: u64,
+    next_word: u64,
+    presses: VecDeque<u64>,
+    at_once: bool,
+    over: bool,
+}
+
+impl Shutdown {
+    /// Begins now, and takes so many milliseconds at most.
+    pub(crate) fn new(how: End, now: u64, patience: u64) -> Self {
+        Self {
+            how,
+            deadline: now.saturating_add(patience),
+            next_word: now.saturating_add(SILENCE),
+            presses: VecDeque::new(),
+            at_once: false,
+            over: false,
+        }
+    }
+
+    /// How the machine ends.
+    pub(crate) fn how(&self) -> End {
+        self.how
+    }
+
+    /// When to look again.
+    pub(crate) fn deadline(&self, now: u64) -> u64 {
+        if self.at_once {
+            now
+        } else {
+            self.deadline.min(self.next_word)
+        }
+    }
+
+    /// Ctrl-Alt-Del was pressed.
+    pub(crate) fn pressed(&mut self, now: u64) {
+        self.presses.push_back(now);
+        let old = |then: &u64| now.saturating_sub(*then) > ANGER_WINDOW;
+        while self.presses.front().is_some_and(old) {
+            self.presses.pop_front();
+        }
+        if self.presses.len() >= ANGER {
+            self.at_once = true;
+        }
+    }
+
+    /// What is waited for, when it is time to say so.
+    pub(crate) fn complain(&mut self, now: u64, core: &Core) -> Option<String> {
+        if now < self.next_word {
+            return None;
+        }
+        self.next_word = now.saturating_add(SILENCE);
+        let rest = crate::words::duration(round(self.deadline.saturating_sub(now)));
+        Some(format!("waiting for {} (at most {rest} more)", left(core)))
+    }
+
+    /// True once, when services are through or nobody waits for them any longer.
+    pub(crate) fn is_due(&mut self, now: u64, core: &Core) -> bool {
+        let due = core.is_quiet() || now >= self.deadline || self.at_once;
+        if due && !self.over {
+            self.over = true;
+            return true;
+        }
+        false
+    }
+
+    /// True from the moment services are not waited for any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+fn round(millis: u64) -> u64 {
+    millis.div_ceil(1000).saturating_mul(1000)
+}
+
+/// Names of units that have not stopped yet.
+pub(crate) fn left(core: &Core) -> String {
+    let busy = core.records().filter(|(_, record)| {
+        !record.is_settled() && !matches!(record.state, State::Down | State::Failed)
+    });
+    let names: Vec<&str> = busy.map(|(unit, _)| &*core.unit(unit).name).collect();
+    match names.get(..5) {
+        Some(first) if names.len() > 5 => {
+            let more = names.len().saturating_sub(5);
+            format!("{} and {more} more", first.join(", "))
+        }
+        _ => names.join(", "),
+    }
+}
+
+/// The word for the stage's command line.
+pub(crate) fn word(how: End) -> &'static str {
+    match how {
+        End::Reboot => "reboot",
+        End::PowerOff => "poweroff",
+        End::Halt => "halt",
+    }
+}
+
+/// The way back from [`word`]; what is no such word reboots, because something must happen.
+pub(crate) fn from_word(word: &str) -> End {
+    match word {
+        "poweroff" => End::PowerOff,
+        "halt" => End::Halt,
+        _ => End::Reboot,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rootspec::plan::Plan;
+
+    #[test]
+    fn seven_presses_in_two_seconds_mean_at_once() {
+        let mut shutdown = Shutdown::new(End::Reboot, 0, 90_000);
+        for now in [0, 1000, 2000, 3000, 4000, 5000, 6000, 7000] {
+            shutdown.pressed(now);
+        }
+        assert!(!shutdown.at_once);
+        for now in [7100, 7200, 7300, 7400, 7500] {
+            shutdown.pressed(now);
+        }
+        assert!(shutdown.at_once && shutdown.deadline(8000) == 8000);
+    }
+
+    #[test]
+    fn a_system_without_services_ends_once_and_at_once() {
+        let core = Core::new(Plan::default(), 0);
+        let mut shutdown = Shutdown::new(End::Halt, 0, 90_000);
+        assert!(shutdown.is_due(1, &core) && !shutdown.is_due(2, &core));
+    }
+
+    #[test]
+    fn the_words_of_the_stage_round_trip() {
+        for how in [End::Reboot, End::PowerOff, End::Halt] {
+            assert_eq!(from_word(word(how)), how);
+        }
+    }
+}

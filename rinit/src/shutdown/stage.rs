@@ -1,0 +1,154 @@
+//! The shutdown stage: PID 1 from outside the root. Unmounts everything, youngest first, each in a child that can be
+//! left behind; then ends the machine. What cannot be unmounted is made read-only, and named.
+
+use std::path::Path;
+
+use sys::console::Consoles;
+use sys::mount::{self, Attributes, Reach, Unmount};
+use sys::mountinfo::{self, MountEntry};
+use sys::power::{self, End};
+use sys::process;
+
+/// One unmount may take so many milliseconds: a dead disk or server must not hold the rest.
+const EACH: u64 = 5_000;
+/// All together.
+const ALL: u64 = 30_000;
+/// Writing what is in memory to the disks, in milliseconds.
+const SYNC: u64 = 20_000;
+/// A mount that was in use may be free once others are gone.
+const PASSES: u32 = 8;
+
+/// The role. Unmounts everything at or below `root` and ends the machine; never comes back.
+pub(crate) fn run(how: End, root: &str) {
+    let outside = root != "/";
+    if outside {
+        let plain = Attributes::NO_SUID.and(Attributes::NO_EXEC);
+        // Each is needed for less than the next: without them there is less to see, but the end is the same.
+        mount::mount("proc", "/proc", plain, "").ok();
+        mount::mount("devtmpfs", "/dev", plain, "").ok();
+        mount::mount("sysfs", "/sys", plain, "").ok();
+    }
+    let mut consoles = Consoles::open();
+    sync();
+    let left = unmount_all(root);
+    for entry in &left {
+        let target = entry.target.clone();
+        let how = protect(&target);
+        let shown = target
+            .strip_prefix("/old")
+            .filter(|_| outside)
+            .unwrap_or(&target);
+        let shown = if shown.is_empty() { "/" } else { shown };
+        consoles.say(&format!(
+            "rinit: {shown} ({}) is still in use; {how}\n",
+            entry.kind
+        ));
+    }
+    if left.is_empty() && outside {
+        consoles.say("rinit: all file systems are unmounted\n");
+    }
+    sync();
+    consoles.say(&format!("rinit: {}\n", super::word(how)));
+    loop {
+        let error = match power::end(how) {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        consoles.say(&format!("rinit: {}\n", sys::chain(&error)));
+        // Nothing is left to do, and PID 1 may not end.
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+fn sync() {
+    process::limited(SYNC, || {
+        sys::kernel::sync();
+        0
+    });
+}
+
+/// Returns what could not be unmounted.
+fn unmount_all(root: &str) -> Vec<MountEntry> {
+    let deadline = sys::timer::now().saturating_add(ALL);
+    let mut left = Vec::new();
+    for _ in 0..PASSES {
+        left = ours(mountinfo::read().unwrap_or_default(), root);
+        let mut gone = 0_u32;
+        for entry in &left {
+            let rest = deadline.saturating_sub(sys::timer::now());
+            let target = entry.target.clone();
+            let unmount = move || u8::from(mount::unmount(&target, Unmount::Now).is_err());
+            if process::limited(EACH.min(rest), unmount) == Some(0) {
+                gone = gone.saturating_add(1);
+            }
+        }
+        if gone == 0 || left.is_empty() {
+            break;
+        }
+    }
+    left
+}
+
+/// The mounts to take away, in order. From inside the root, it and what this process needs stay.
+fn ours(table: Vec<MountEntry>, root: &str) -> Vec<MountEntry> {
+    let needed = ["/", "/proc", "/sys", "/dev", "/run"];
+    let mut found: Vec<MountEntry> = table
+        .into_iter()
+        .filter(|entry| Path::new(&entry.target).starts_with(root))
+        .filter(|entry| root != "/" || !needed.contains(&entry.target.as_str()))
+        .collect();
+    found.reverse();
+    found
+}
+
+/// Makes a mount read-only. In a namespace the file system may be somebody else's: only our view of it is changed.
+fn protect(target: &str) -> &'static str {
+    let target = target.to_owned();
+    let whole = process::is_in_first_namespace();
+    let restrict = move || {
+        let done = if whole {
+            mount::remount_read_only(&target)
+        } else {
+            mount::restrict(&target, Attributes::READ_ONLY, Reach::One)
+        };
+        u8::from(done.is_err())
+    };
+    match process::limited(EACH, restrict) {
+        Some(0) => "it is read-only now",
+        Some(_) => "it could not be made read-only",
+        None => "it does not answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+22 1 0:20 / / rw - tmpfs tmpfs rw
+23 22 0:21 / /old rw - overlay o rw
+24 23 0:33 / /old/run rw - tmpfs none rw
+25 24 0:44 / /old/run/rootctl/lower ro - btrfs /dev/x ro
+26 22 0:45 / /proc rw - proc proc rw
+27 22 0:46 / /older rw - tmpfs x rw
+";
+
+    fn targets(root: &str) -> Vec<String> {
+        let found = ours(mountinfo::parse(TABLE), root);
+        found.into_iter().map(|entry| entry.target).collect()
+    }
+
+    #[test]
+    fn mounts_go_youngest_first_and_only_those_of_the_old_root() {
+        assert_eq!(
+            targets("/old"),
+            ["/old/run/rootctl/lower", "/old/run", "/old"]
+        );
+    }
+
+    #[test]
+    fn from_inside_the_root_what_we_stand_on_stays() {
+        assert_eq!(targets("/").last().unwrap(), "/old");
+        assert!(!targets("/").contains(&"/proc".to_owned()));
+    }
+}

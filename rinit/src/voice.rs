@@ -1,0 +1,68 @@
+//! What `rinit` says itself: into its own log, into the kernel's log, and on the console when somebody must see it.
+//! None of these is ever waited for.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use sys::console::{Consoles, KernelLog, Level};
+
+/// The name of our own log.
+pub(crate) const NAME: &str = "rinit";
+
+/// All that we can be heard by.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    kernel: KernelLog,
+    consoles: Option<Consoles>,
+    log: Option<(OwnedFd, File)>,
+    /// Lines that our own log had no room for.
+    lost: u64,
+}
+
+impl Voice {
+    /// Opens the kernel's log; the rest when it is needed.
+    pub(crate) fn open() -> Self {
+        let log = sys::peek::open_pipe().ok();
+        Self {
+            kernel: KernelLog::open("rinit"),
+            consoles: None,
+            log: log.map(|(read, write)| (read, File::from(write))),
+            lost: 0,
+        }
+    }
+
+    /// The reading end of our own log.
+    pub(crate) fn log(&self) -> Option<BorrowedFd<'_>> {
+        self.log.as_ref().map(|(read, _)| read.as_fd())
+    }
+
+    /// Something for the log only.
+    pub(crate) fn note(&mut self, text: &str) {
+        self.write(text);
+    }
+
+    /// Something that an administrator must see.
+    pub(crate) fn shout(&mut self, text: &str) {
+        self.write(text);
+        // Not for the console: it gets its own copy, whatever the kernel's log level.
+        self.kernel.say(Level::Info, text);
+        let consoles = self.consoles.get_or_insert_with(Consoles::open);
+        consoles.say(&format!("rinit: {text}\n"));
+    }
+
+    fn write(&mut self, text: &str) {
+        let Some((_, log)) = &mut self.log else {
+            return;
+        };
+        let line = match self.lost {
+            0 => format!("{text}\n"),
+            lost => format!("({lost} messages lost)\n{text}\n"),
+        };
+        // Up to the size of a pipe's page a write is whole or not at all (pipe(7)); a full pipe costs the line.
+        match log.write(line.as_bytes()) {
+            Ok(_) => self.lost = 0,
+            Err(_) => self.lost = self.lost.saturating_add(1),
+        }
+    }
+}
