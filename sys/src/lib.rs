@@ -9,6 +9,7 @@
 //! | `process` | starting programs from PID 1, collecting the dead |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
+//! | `peek` | pipes: looking without taking |
 //! | `kernel` | the calls that supervision needs, as a trait; `fake` is its double for tests |
 //! | `clock` | time since the kernel started |
 //! | `run` | starting a helper program and waiting for it |
@@ -58,6 +59,7 @@ pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
 pub mod node;
+pub mod peek;
 pub mod power;
 pub mod process;
 pub mod run;
