@@ -56,11 +56,35 @@ pub fn connect(path: impl AsRef<Path>) -> Result<UnixStream> {
 /// # Errors
 /// The descriptor is no connected Unix socket.
 pub fn peer(stream: impl AsFd) -> Result<Peer> {
-    let found = rustix::net::sockopt::socket_peercred(stream).cannot("identify", "the peer")?;
+    use std::os::fd::AsRawFd;
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).unwrap_or_default();
+    // Not rustix's call: its process ids cannot be 0, which is what a peer in another pid namespace has.
+    // SAFETY: the kernel writes at most `length` bytes into `found`, any content of which is valid.
+    let answer = unsafe {
+        libc::getsockopt(
+            stream.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &raw mut length,
+        )
+    };
+    if answer < 0 {
+        return Err(SysError::new(
+            "identify",
+            "the peer",
+            std::io::Error::last_os_error(),
+        ));
+    }
     Ok(Peer {
-        pid: found.pid.as_raw_nonzero().get(),
-        uid: found.uid.as_raw(),
-        gid: found.gid.as_raw(),
+        pid: found.pid,
+        uid: found.uid,
+        gid: found.gid,
     })
 }
 
