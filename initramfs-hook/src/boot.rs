@@ -94,7 +94,7 @@ impl Stage {
             None => "any btrfs with a store".to_owned(),
         };
         format!(
-            "{snapshot} on {place} in mode {}, for {} s",
+            "{snapshot} on {place} in mode {}, waiting at most {} s",
             self.line.mode, self.line.wait
         )
     }

@@ -71,8 +71,8 @@ pub fn look<'a>(wanted: &RootDevice, devices: &'a [Found]) -> Look<'a> {
         [one] => match &one.content {
             Some(Content::Btrfs(_)) => Look::Here(one),
             other => Look::Wrong(format!(
-                "{} is {wanted} and holds no btrfs but {}",
-                one.device.node().display(),
+                "{wanted} is there ({}) and holds no btrfs; found on it: {}",
+                one.device.name,
                 name_of(other.as_ref())
             )),
         },
@@ -108,7 +108,14 @@ pub fn describe(devices: &[Found]) -> String {
     for found in devices {
         let device = &found.device;
         let size = human_size(device.size);
-        let content = name_of(found.content.as_ref());
+        let is_parent = |other: &Found| {
+            let disk = other.device.partition.as_ref().map(|(disk, _)| disk);
+            disk == Some(&device.name)
+        };
+        let content = match &found.content {
+            None if devices.iter().any(is_parent) => "partitions",
+            content => name_of(content.as_ref()),
+        };
         // Writing to a string cannot fail.
         write!(text, "{:<12}{size:>10}  {content}", device.name).ok();
         if let Some(Content::Btrfs(btrfs)) = &found.content {
@@ -277,7 +284,7 @@ mod tests {
         };
         assert_eq!(
             why,
-            "/dev/vda1 is PARTLABEL=esp and holds no btrfs but vfat"
+            "PARTLABEL=esp is there (vda1) and holds no btrfs; found on it: vfat"
         );
     }
 

@@ -93,7 +93,8 @@ pub fn stay(disaster: &Disaster, rescue: Rescue, voice: &mut Voice) -> ! {
     let has_shell = std::fs::metadata(SHELL).is_ok();
     let next = next(disaster, rescue, has_shell);
     let text = screen(disaster, rescue, next);
-    voice.fail(&text);
+    // The log keeps it for whoever reads the console of a virtual machine later.
+    voice.note(&text);
     voice.show(&text);
     match next {
         Next::Shell => shell(voice),
@@ -145,7 +146,7 @@ mod tests {
 
     fn disaster(trial: bool) -> Disaster {
         Disaster {
-            wanted: "snapshot 7 on LABEL=system in mode ro, for 30 s".into(),
+            wanted: "snapshot 7 on LABEL=system in mode ro, waiting at most 30 s".into(),
             why: "LABEL=system did not appear".into(),
             refused: vec![],
             devices: "vda   4.0 GiB  btrfs\nvdb   1.0 GiB  ext\n".into(),
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(
             screen(&disaster(false), Rescue::Reboot, next),
             "\n*** rootctl: this system cannot be started ***\n\n\
-             Looked for: snapshot 7 on LABEL=system in mode ro, for 30 s\n\
+             Looked for: snapshot 7 on LABEL=system in mode ro, waiting at most 30 s\n\
              Failed:     LABEL=system did not appear\n\
              Found:      vda   4.0 GiB  btrfs\n            vdb   1.0 GiB  ext\n\
              Next:       the machine reboots in 300 s (Ctrl-Alt-Del: at once); other entries are in the boot menu\n\n"

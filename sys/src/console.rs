@@ -86,7 +86,6 @@ impl Consoles {
 
     /// Writes `text`; what a console does not take at once is lost there.
     pub fn say(&mut self, text: &str) {
-        let text = text.replace('\n', "\r\n");
         for file in &mut self.0 {
             file.write_all(text.as_bytes()).ok();
         }
