@@ -11,6 +11,7 @@ use rootspec::report::BootReport;
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
 use sys::power::{self, End, ThreeKeys};
+use sys::process::Wait;
 use sys::signal::Signals;
 
 use crate::config::Config;
@@ -299,11 +300,24 @@ impl Init {
         match happening.token {
             SIGNALS => self.signals_came(),
             CONTROL => self.accept(),
-            sys::kernel::TIMER | LOADER | LOGGER => {}
+            sys::kernel::TIMER | LOADER => {}
+            LOGGER => self.logger_started(),
             number => match Control::client_of(number) {
                 Some(client) => self.serve(client, happening),
                 None => self.all.came(number),
             },
+        }
+    }
+
+    /// The logger's start is decided: a failure would else be told by nobody.
+    fn logger_started(&mut self) {
+        let Some(pid) = self.logs.pid() else { return };
+        if let Ok(Wait::Failed(stage, errno)) = self.kernel().start_of(pid) {
+            let error = std::io::Error::from_raw_os_error(errno);
+            let step = stage.words();
+            self.voice.shout(&format!(
+                "services are not logged: cannot {step} the logger: {error}"
+            ));
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) const LINK: i32 = 3;
 pub(crate) const FALLBACK: &str = "/run/rinit/log";
 /// A logger that dies more often than this in a row is started with a pause.
 const PATIENCE: u32 = 5;
+/// One that lived so long has not died in a row, in milliseconds.
+const HEALTHY: u64 = 10_000;
 /// The pause, in milliseconds.
 const PAUSE: u64 = 5_000;
 
@@ -61,7 +63,9 @@ pub(crate) struct Logs {
     program: String,
     link: Option<UnixStream>,
     pid: Option<u32>,
+    /// Deaths in a row.
     deaths: u32,
+    started: u64,
     /// Not before this time.
     pause_until: u64,
     waiting: VecDeque<(Handover, OwnedFd)>,
@@ -75,6 +79,7 @@ impl Logs {
             link: None,
             pid: None,
             deaths: 0,
+            started: 0,
             pause_until: 0,
             waiting: VecDeque::new(),
         }
@@ -116,6 +121,7 @@ impl Logs {
         let fds = [(&null, 0), (&null, 1), (&null, 2), (&theirs, LINK)];
         let pid = kernel.spawn(&job, &fds, None, token)?;
         self.pid = Some(pid);
+        self.started = kernel.now();
         self.link = Some(ours);
         self.waiting.clear();
         Ok(())
@@ -126,6 +132,9 @@ impl Logs {
         self.pid = None;
         self.link = None;
         self.waiting.clear();
+        if now.saturating_sub(self.started) > HEALTHY {
+            self.deaths = 0;
+        }
         self.deaths = self.deaths.saturating_add(1);
         if self.deaths > PATIENCE {
             self.pause_until = now.saturating_add(PAUSE);

@@ -49,12 +49,9 @@ pub(crate) fn finish(init: &mut Init, how: End) {
     if let Ok(groups) = init.all.hands.kernel.cgroups() {
         groups.kill_all();
     }
-    collect(init, STRAYS, |_| true);
-    let logger = init.logs.pid();
+    // What is killed says nothing more, so the logger need not wait for it.
     init.logs.finish();
-    if logger.is_some() {
-        collect(init, LOGGER, |init| init.logs.pid().is_some());
-    }
+    collect(init, LOGGER, |init| init.logs.pid().is_some());
     process::signal_everyone(15);
     collect(init, STRAYS, |_| true);
     process::signal_everyone(9);

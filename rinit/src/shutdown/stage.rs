@@ -22,11 +22,7 @@ const PASSES: u32 = 8;
 pub(crate) fn run(how: End, root: &str) {
     let outside = root != "/";
     if outside {
-        let plain = Attributes::NO_SUID.and(Attributes::NO_EXEC);
-        // Each is needed for less than the next: without them there is less to see, but the end is the same.
-        mount::mount("proc", "/proc", plain, "").ok();
-        mount::mount("devtmpfs", "/dev", plain, "").ok();
-        mount::mount("sysfs", "/sys", plain, "").ok();
+        carry(root);
     }
     let mut consoles = Consoles::open();
     sync();
@@ -57,6 +53,15 @@ pub(crate) fn run(how: End, root: &str) {
         consoles.say(&format!("rinit: {}\n", sys::chain(&error)));
         // Nothing is left to do, and PID 1 may not end.
         std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+/// Takes the old root's view of kernel and devices along: without it there is less to see, but the end is the same.
+fn carry(root: &str) {
+    for (dir, kind) in [("/proc", "proc"), ("/dev", "devtmpfs"), ("/sys", "sysfs")] {
+        if mount::relocate(format!("{root}{dir}"), dir).is_err() {
+            mount::mount(kind, dir, Attributes::NO_SUID, "").ok();
+        }
     }
 }
 

@@ -136,6 +136,7 @@ struct Memory {
 pub struct Flight {
     report: File,
     memory: Option<Memory>,
+    failed: Option<Wait>,
 }
 
 impl Flight {
@@ -144,6 +145,10 @@ impl Flight {
     /// # Errors
     /// Reading failed for another reason than having to wait.
     pub fn poll(&mut self) -> Result<Wait> {
+        if let Some(failed) = self.failed {
+            // What follows the record is the end of the pipe, which would look like success.
+            return Ok(failed);
+        }
         let mut record = [0; 8];
         let found = match self.report.read(&mut record) {
             Ok(8) => Wait::from_record(record),
@@ -158,8 +163,10 @@ impl Flight {
             Err(error) => return Err(SysError::new("read", "the report of a child", error)),
         };
         // After a record only the end of the process follows, which needs its stack for one more system call.
-        if found == Wait::Executed {
-            drop(self.memory.take());
+        match found {
+            Wait::Executed => drop(self.memory.take()),
+            Wait::Failed(..) => self.failed = Some(found),
+            Wait::Flying => {}
         }
         Ok(found)
     }
@@ -258,6 +265,7 @@ pub fn spawn(
     let flight = Flight {
         report: File::from(report),
         memory,
+        failed: None,
     };
     Ok(Spawned { pid, pidfd, flight })
 }

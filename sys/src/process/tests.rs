@@ -84,6 +84,7 @@ fn a_failed_exec_names_step_and_reason() {
         let mut spawned = spawn(&bad, &[], None).unwrap();
         assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
         assert_eq!(wait(spawned.pid), Exit::Code(127));
+        assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
         spawned.flight.landed();
     }
     let mut nowhere = job(&["/bin/true"]);
