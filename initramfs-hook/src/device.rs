@@ -8,6 +8,8 @@ use rootspec::cmdline::RootDevice;
 use sys::block::{BlockDevice, Content};
 use sys::gpt::Partition;
 
+/// Major number of floppy drives: reading an empty one takes many seconds.
+const FLOPPY: u32 = 2;
 /// Where the kernel lists block devices.
 const CLASS: &str = "/sys/class/block";
 
@@ -163,7 +165,8 @@ impl Scanner {
     pub fn scan(&mut self) -> sys::error::Result<Vec<Found>> {
         let listed = sys::block::list(CLASS)?;
         let mut found = Vec::new();
-        for device in listed.iter().filter(|device| device.size > 0) {
+        let usable = |device: &&BlockDevice| device.size > 0 && device.number.0 != FLOPPY;
+        for device in listed.iter().filter(usable) {
             let partition = device.partition.as_ref().and_then(|(disk, number)| {
                 let disk = listed.iter().find(|other| other.name == *disk)?;
                 let table = self.table(disk);

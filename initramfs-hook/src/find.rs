@@ -190,15 +190,21 @@ impl Search<'_> {
         let mut changed = false;
         loop {
             // After the first message about a disk, only what is already there is taken before looking again.
-            let until = if changed { Instant::now() } else { until };
-            match socket.wait(until)? {
+            let now = Instant::now();
+            match socket.wait(if changed { now } else { until })? {
                 Heard::Event(event) => changed |= self.take(&event),
+                // A link that `root=` names may be there now.
+                Heard::Udev => changed = true,
                 Heard::Overrun => {
                     self.cold_plug();
                     changed = true;
                 }
                 Heard::Silence if changed => return Ok(Waited::Changed),
                 Heard::Silence => return Ok(Waited::Silence),
+            }
+            // A flood of other messages must not hide that the time is over.
+            if now >= until && !changed {
+                return Ok(Waited::Silence);
             }
         }
     }

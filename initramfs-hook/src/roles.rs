@@ -15,8 +15,9 @@ pub const REBOOT: u8 = 3;
 const USAGE: &str = "\
 usage: rinit-boot --assemble DIR
 
-Puts the root that the kernel command line asks for together at DIR, for the hooks of other initramfs generators.
-Needs /proc, /sys, /dev and /run. Exit code 0: it is there; 1: it failed; 3: it was a trial that failed, reboot now.
+Puts the root that the kernel command line asks for together at DIR, for the hooks of other initramfs generators, and
+prints the program to hand over to. Needs /proc, /sys, /dev and /run. Exit code 0: it is there; 1: it failed; 3: it was
+a trial that failed, reboot now.
 As PID 1 of an initramfs, without options, it boots the machine.
 ";
 
@@ -57,7 +58,10 @@ fn assemble(target: &Path) -> ExitCode {
         }
     };
     match boot::build(&mut stage, target) {
-        Ok(_init) => ExitCode::SUCCESS,
+        Ok(init) => {
+            let line = format!("{}\n", init.display());
+            say(&mut std::io::stdout(), &line, ExitCode::SUCCESS)
+        }
         Err(failure) => {
             for refused in &failure.refused {
                 stage.voice.fail(refused);

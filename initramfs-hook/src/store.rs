@@ -242,8 +242,8 @@ fn mount_top(node: &str, degraded: bool, voice: &mut Voice) -> Result<Mount> {
             kind: "btrfs",
             source: node,
             options: &options,
-            // Copies of this mount become the root: they would inherit any restriction.
-            attributes: Attributes::NONE,
+            // An ordinary boot writes nothing, not even that it read. Copies of this mount inherit what is set here.
+            attributes: Attributes::NO_ATIME,
         };
         match (Mount::new(&request), &first_error) {
             (Ok(mount), None) => return Ok(mount),
@@ -276,7 +276,9 @@ pub fn is_on(node: &Path) -> bool {
 /// # Errors
 /// It is absent.
 pub fn part(store: &Store, path: &str) -> sys::error::Result<Mount> {
-    Mount::copy_of(store, path, Reach::One)
+    let part = Mount::copy_of(store, path, Reach::One)?;
+    part.keep_access_times()?;
+    Ok(part)
 }
 
 #[cfg(test)]

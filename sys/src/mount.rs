@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use linux_raw_sys::general::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY, MOUNT_ATTR_SIZE_VER0, mount_attr,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_SIZE_VER0, mount_attr,
 };
 use rustix::fs::CWD;
 use rustix::mount::{
@@ -40,6 +40,9 @@ impl Attributes {
     pub const NO_EXEC: Self = Self(MOUNT_ATTR_NOEXEC as u64);
     /// Links are not followed (Linux 5.10).
     pub const NO_SYMFOLLOW: Self = Self(MOUNT_ATTR_NOSYMFOLLOW as u64);
+
+    /// Reading leaves no trace.
+    pub const NO_ATIME: Self = Self(MOUNT_ATTR_NOATIME as u64);
 
     /// These and those.
     #[must_use]
@@ -125,7 +128,17 @@ impl Mount {
     /// # Errors
     /// The kernel is older than 5.12 or refuses.
     pub fn restrict(&self, attributes: Attributes, reach: Reach) -> Result<()> {
-        set_attributes(&self.0, attributes, reach).cannot("restrict", "a mount")
+        change(&self.0, attributes, 0, reach).cannot("restrict", "a mount")
+    }
+
+    /// Takes [`Attributes::NO_ATIME`] back, which copies of a mount inherit: times of access are kept as usual
+    /// (`relatime`).
+    ///
+    /// # Errors
+    /// The kernel is older than 5.12.
+    pub fn keep_access_times(&self) -> Result<()> {
+        change(&self.0, Attributes::NONE, MOUNT_ATTR__ATIME, Reach::One)
+            .cannot("keep access times of", "a mount")
     }
 
     /// Attaches the mount at the folder `path` below `dir`. The descriptor keeps working.
@@ -156,10 +169,10 @@ fn narrow(attributes: Attributes) -> u32 {
 }
 
 /// rustix has no `mount_setattr`.
-fn set_attributes(fd: &OwnedFd, set: Attributes, reach: Reach) -> std::io::Result<()> {
+fn change(fd: &OwnedFd, set: Attributes, clear: u32, reach: Reach) -> std::io::Result<()> {
     let attributes = mount_attr {
         attr_set: set.0,
-        attr_clr: 0,
+        attr_clr: u64::from(clear),
         propagation: 0,
         userns_fd: 0,
     };
@@ -266,7 +279,7 @@ pub fn restrict(path: impl AsRef<Path>, attributes: Attributes, reach: Reach) ->
     let path = path.as_ref();
     let fd = rustix::mount::open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLOEXEC)
         .cannot("open", path)?;
-    set_attributes(&fd, attributes, reach).cannot("restrict", path)
+    change(&fd, attributes, 0, reach).cannot("restrict", path)
 }
 
 /// Remounts the file system at `path` read-only, its superblock too.
@@ -327,6 +340,7 @@ fn classic(attributes: Attributes) -> MountFlags {
         (Attributes::NO_DEV, MountFlags::NODEV),
         (Attributes::NO_EXEC, MountFlags::NOEXEC),
         (Attributes::NO_SYMFOLLOW, MountFlags::NOSYMFOLLOW),
+        (Attributes::NO_ATIME, MountFlags::NOATIME),
     ];
     let mut flags = MountFlags::empty();
     for (attribute, flag) in pairs {
