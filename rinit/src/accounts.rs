@@ -129,7 +129,7 @@ fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<Box<str>> {
         return Some(either);
     };
     exec.ids = Some(ids);
-    let Some(known) = known else { return None };
+    let known = known?;
     let own = [
         ("HOME", &known.home),
         ("LOGNAME", &known.name),

@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_deadline: u64,
     /// Group id of those who may change things, beside root.
     pub(crate) control_gid: Option<u32>,
+    /// Why only a rescue login is started.
+    pub(crate) rescue: Option<String>,
 }
 
 impl Default for Config {
@@ -24,6 +26,7 @@ impl Default for Config {
             default_group: "default".to_owned(),
             shutdown_deadline: 90_000,
             control_gid: None,
+            rescue: None,
         }
     }
 }

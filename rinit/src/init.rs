@@ -97,27 +97,17 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
         Ok(loading) => wait_for_plan(&mut kernel, loading),
         Err(error) => Err(sys::chain(&error)),
     };
-    let loaded = loaded.unwrap_or_else(|why| {
-        problems.push(format!(
+    let mut loaded = loaded.unwrap_or_else(|why| {
+        load::rescue(format!(
             "the unit files could not be read: {why}; only a rescue login is started"
-        ));
-        rescue(Config::default())
+        ))
     });
     // Not before: while we waited for the loader only, signals would have kept us awake.
     kernel.epoll().add(&signals, SIGNALS, Interest::Read)?;
-    let mut init = Init::new(kernel, signals, voice, loaded, began, problems);
+    loaded.plan.problems.append(&mut problems);
+    let mut init = Init::new(kernel, signals, voice, loaded, began);
     init.begin();
     init.work()
-}
-
-fn rescue(config: Config) -> Loaded {
-    Loaded {
-        plan: load::rescue(),
-        config: Config {
-            default_group: "rescue".to_owned(),
-            ..config
-        },
-    }
 }
 
 /// Waits for the loader, and for it only, until its deadline.
@@ -172,28 +162,8 @@ fn take_panic() -> String {
 }
 
 impl Init {
-    fn new(
-        kernel: Linux,
-        signals: Signals,
-        voice: Voice,
-        loaded: Loaded,
-        began: u64,
-        mut problems: Vec<String>,
-    ) -> Self {
-        let Loaded { mut plan, config } = loaded;
-        plan.problems.append(&mut problems);
-        let (plan, config) = match plan.find(&config.default_group) {
-            Some(_) => (plan, config),
-            None => {
-                let mut rescue = rescue(config.clone());
-                let name = &config.default_group;
-                rescue.plan.problems = plan.problems;
-                rescue.plan.problems.push(format!(
-                    "there is no usable group {name}; only a rescue login is started"
-                ));
-                (rescue.plan, rescue.config)
-            }
-        };
+    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
+        let Loaded { plan, config } = loaded;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
         let report = report.and_then(|text| BootReport::from_toml(&text).ok());
@@ -517,7 +487,11 @@ impl Init {
             return;
         }
         let core = &self.all.core;
-        self.verdict = self.gate.judge(now, |unit| sight(core, unit));
+        self.verdict = match (&self.config.rescue, self.gate.is_trial()) {
+            (Some(why), true) => Verdict::Bad(vec![why.clone()]),
+            (Some(why), false) => Verdict::Degraded(vec![why.clone()]),
+            (None, _) => self.gate.judge(now, |unit| sight(core, unit)),
+        };
         match (&self.verdict, self.gate.is_trial()) {
             (Verdict::Pending(_), _) => {}
             (Verdict::Good, true) => {

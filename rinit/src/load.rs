@@ -131,17 +131,29 @@ fn decode(bytes: &[u8]) -> Result<Loaded, String> {
     Ok(Loaded { plan, config })
 }
 
-/// A plan with nothing but a way to log in.
-pub(crate) fn rescue() -> Plan {
-    let source = Source {
-        name: match "rescue".parse() {
-            Ok(name) => name,
-            Err(_) => return Plan::default(),
-        },
+/// The unit that stands in for everything when there is no usable plan.
+pub(crate) const RESCUE_UNIT: &str = "rescue";
+
+/// The built-in unit file of [`RESCUE_UNIT`].
+fn rescue_source() -> Option<Source> {
+    Some(Source {
+        name: RESCUE_UNIT.parse().ok()?,
         file: "the built-in rescue.toml".to_owned(),
         text: RESCUE.to_owned(),
+    })
+}
+
+/// A plan with nothing but a way to log in, because of `why`.
+pub(crate) fn rescue(why: String) -> Loaded {
+    let sources: Vec<Source> = rescue_source().into_iter().collect();
+    let mut plan = compile(&sources, &[]);
+    plan.problems.push(why.clone());
+    let config = Config {
+        default_group: RESCUE_UNIT.to_owned(),
+        rescue: Some(why),
+        ..Config::default()
     };
-    compile(&[source], &[])
+    Loaded { plan, config }
 }
 
 /// Reads everything and compiles it.
@@ -154,12 +166,24 @@ pub(crate) fn load(places: &Places) -> Loaded {
         Err(error) if error.is_absent() => Ok(Config::default()),
         Err(error) => Err(sys::chain(&error)),
     };
-    let config = config.unwrap_or_else(|problem| {
+    let mut config = config.unwrap_or_else(|problem| {
         problems.push(problem);
         Config::default()
     });
-    let sources = sources(&places.units, &mut problems);
-    let mut plan = compile(&sources, &enabled(&places.groups, &mut problems));
+    let mut sources = sources(&places.units, &mut problems);
+    let enabled = enabled(&places.groups, &mut problems);
+    let mut plan = compile(&sources, &enabled);
+    if plan.find(&config.default_group).is_none() {
+        // The rest stays usable, so that a snapshot on trial can still be rejected.
+        let group = &config.default_group;
+        let why = format!("there is no usable group {group}; only a rescue login is started");
+        problems.push(why.clone());
+        config.default_group = RESCUE_UNIT.to_owned();
+        config.rescue = Some(why);
+        sources.retain(|source| source.name.as_str() != RESCUE_UNIT);
+        sources.extend(rescue_source());
+        plan = compile(&sources, &enabled);
+    }
     accounts::resolve(&mut plan, &accounts);
     plan.problems.append(&mut problems);
     Loaded { plan, config }
@@ -236,10 +260,7 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_child_round_trips_and_damage_is_an_error() {
-        let loaded = Loaded {
-            plan: rescue(),
-            config: Config::default(),
-        };
+        let loaded = rescue("because".to_owned());
         let bytes = encode(&loaded);
         let back = decode(&bytes).unwrap();
         assert_eq!((back.plan, back.config), (loaded.plan, loaded.config));
@@ -250,13 +271,9 @@ mod tests {
 
     #[test]
     fn the_rescue_plan_is_usable() {
-        let plan = rescue();
-        assert_eq!(
-            (plan.units.len(), plan.problems.len()),
-            (1, 0),
-            "{:?}",
-            plan.problems
-        );
+        let loaded = rescue("because".to_owned());
+        let group = loaded.plan.find(&loaded.config.default_group);
+        assert_eq!((group, loaded.plan.problems.len()), (Some(0), 1));
     }
 
     #[test]

@@ -60,8 +60,8 @@ impl Voice {
             lost => format!("({lost} messages lost)\n{text}\n"),
         };
         // Up to the size of a pipe's page a write is whole or not at all (pipe(7)); a full pipe costs the line.
-        match log.write(line.as_bytes()) {
-            Ok(_) => self.lost = 0,
+        match log.write_all(line.as_bytes()) {
+            Ok(()) => self.lost = 0,
             Err(_) => self.lost = self.lost.saturating_add(1),
         }
     }

@@ -32,111 +32,115 @@ pub(super) fn failure(stage: Stage, error: &std::io::Error) -> String {
     format!("cannot {words} its program: {why}")
 }
 
+/// A process on its way: whose it is.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    id: UnitId,
+    unit: &'a Unit,
+    exec: &'a Exec,
+    role: Role,
+}
+
 impl<K: Kernel> Hands<K> {
+    /// Starts one process; a failure comes as an event.
     pub(super) fn launch(
         &mut self,
-        id: UnitId,
-        unit: &Unit,
+        (id, unit): (UnitId, &Unit),
         role: Role,
         command: Command,
         inbox: &mut VecDeque<Event>,
     ) {
-        if let Some(event) = self.skip(id, unit, role, command) {
-            inbox.push_back(event);
+        if self.is_needless(unit, command) {
+            inbox.push_back(Event::Ended {
+                unit: id,
+                role,
+                exit: sys::process::Exit::Code(0),
+                left: false,
+            });
             return;
         }
-        if let Err(why) = self.try_launch(id, unit, role, command) {
+        let started = match unit.exec() {
+            Some(exec) => {
+                let start = Start {
+                    id,
+                    unit,
+                    exec,
+                    role,
+                };
+                self.try_launch(start, command)
+            }
+            None => Err("there is nothing to run".to_owned()),
+        };
+        if let Err(why) = started {
             inbox.push_back(Event::NotStarted(id, role, why));
         }
     }
 
     /// A container's leftovers are removed only where there are any: the runtime's state tells.
-    fn skip(&mut self, id: UnitId, unit: &Unit, role: Role, command: Command) -> Option<Event> {
+    fn is_needless(&mut self, unit: &Unit, command: Command) -> bool {
         let (Work::Container(container), Command::Pre(0)) = (&unit.work, command) else {
-            return None;
+            return false;
         };
         let runtime = container.runtime.rsplit('/').next().unwrap_or_default();
         let state = format!("/run/{runtime}/{}", unit.name);
-        (!self.kernel.exists(&state)).then_some(Event::Ended {
-            unit: id,
-            role,
-            exit: sys::process::Exit::Code(0),
-            left: false,
-        })
+        !self.kernel.exists(&state)
     }
 
-    fn try_launch(
-        &mut self,
-        id: UnitId,
-        unit: &Unit,
-        role: Role,
-        command: Command,
-    ) -> Result<(), String> {
-        let Some(exec) = unit.exec() else {
-            return Err("there is nothing to run".to_owned());
-        };
-        let grouped = self.group(id, unit, exec);
-        let mut job = job(unit, exec, command)?;
-        if &*unit.name == BOOT_BAD {
+    fn try_launch(&mut self, start: Start<'_>, command: Command) -> Result<(), String> {
+        let mut job = job(start.unit, start.exec, command)?;
+        if &*start.unit.name == BOOT_BAD {
             job.argv.push(self.verdict.clone());
         }
-        let ready = match (role, unit.ready) {
-            (Role::Main, Ready::Fd(number)) => Some(number),
+        self.group(start);
+        self.prepare(start, &mut job)?;
+        let ready = match (start.role, start.unit.ready) {
+            (Role::Main, Ready::Fd(number)) => {
+                let number = i32::try_from(number).map_err(|error| error.to_string())?;
+                Some((self.ready_pipe(start.id)?, number))
+            }
             (Role::Main | Role::Helper, _) => None,
         };
-        let prepared = self.prepare(id, unit, exec, role, &mut job);
-        let pipe = match (&prepared, ready) {
-            (Ok(()), Some(_)) => Some(self.ready_pipe(id)),
-            (Ok(()) | Err(_), _) => None,
-        };
-        let (ready_end, mut failed) = match pipe {
-            Some(Ok(end)) => (Some(end), None),
-            Some(Err(why)) => (None, Some(why)),
-            None => (None, prepared.err()),
-        };
-        if failed.is_none() {
-            let number = ready.and_then(|number| i32::try_from(number).ok());
-            let ready_end = ready_end.as_ref().zip(number);
-            failed = self.spawn(id, exec, role, &job, ready_end, grouped).err();
-        }
-        failed.map_or(Ok(()), Err)
+        let ready = ready.as_ref().map(|(fd, number)| (fd, *number));
+        self.spawn(start, &job, ready)
     }
 
     /// The unit's cgroup, made for this run. Without one it runs all the same.
-    fn group(&mut self, id: UnitId, unit: &Unit, exec: &Exec) -> bool {
+    fn group(&mut self, Start { id, unit, exec, .. }: Start<'_>) {
         if self.runs.at(id).group.is_some() {
-            return true;
+            return;
         }
         let group = match self.kernel.make_group(&unit.name) {
             Ok(group) => group,
             Err(error) => {
                 let why = sys::chain(&error);
                 let why = why.split_once(": ").map_or(why.as_str(), |(_, why)| why);
-                self.note_once(format!("services run without cgroups: {why}"));
-                return false;
+                return self.note_once(format!("services run without cgroups: {why}"));
             }
         };
         for (file, value) in &exec.cgroup {
-            if self.kernel.limit(&group, file, value).is_err() {
+            if let Err(error) = self.kernel.limit(&group, file, value) {
                 let controller = file.split('.').next().unwrap_or_default();
-                self.note_once(format!(
-                    "limits of {controller} are not set: the kernel offers no such controller here"
-                ));
+                let why = if error.is_absent() {
+                    format!(
+                        "limits of {controller} are not set: the kernel offers no such controller here"
+                    )
+                } else {
+                    format!("{}: {}", unit.name, sys::chain(&error))
+                };
+                self.note_once(why);
             }
         }
         self.runs.at_mut(id).group = Some(group);
-        true
     }
 
     /// Opens what the process is to inherit, and completes its environment.
-    fn prepare(
-        &mut self,
-        id: UnitId,
-        unit: &Unit,
-        exec: &Exec,
-        role: Role,
-        job: &mut Job,
-    ) -> Result<(), String> {
+    fn prepare(&mut self, start: Start<'_>, job: &mut Job) -> Result<(), String> {
+        let Start {
+            id,
+            unit,
+            exec,
+            role,
+        } = start;
         let failed = |error: sys::SysError| sys::chain(&error);
         if self.null.is_none() {
             self.null = Some(self.kernel.null().map_err(failed)?);
@@ -199,18 +203,11 @@ impl<K: Kernel> Hands<K> {
         Ok(write)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of them are what one process is started with"
-    )]
     fn spawn(
         &mut self,
-        id: UnitId,
-        exec: &Exec,
-        role: Role,
+        Start { id, exec, role, .. }: Start<'_>,
         job: &Job,
         ready: Option<(&K::Fd, i32)>,
-        grouped: bool,
     ) -> Result<(), String> {
         let run = self.runs.at(id);
         let Some(null) = &self.null else {
@@ -235,7 +232,7 @@ impl<K: Kernel> Hands<K> {
             Role::Main => Kind::Main,
             Role::Helper => Kind::Helper,
         };
-        let group = run.group.as_ref().filter(|_| grouped);
+        let group = run.group.as_ref();
         let told = token(kind, id);
         let started = self.kernel.spawn(job, &fds, group, told);
         let pid = started.map_err(|error| sys::chain(&error))?;

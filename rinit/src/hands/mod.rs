@@ -187,7 +187,7 @@ impl<K: Kernel> Hands<K> {
                 let unmet = self.unmet(unit);
                 inbox.push_back(Event::Conditions(id, unmet));
             }
-            Action::Run(id, role, command) => self.launch(id, unit, role, command, inbox),
+            Action::Run(id, role, command) => self.launch((id, unit), role, command, inbox),
             Action::Adopt(id) => inbox.push_back(self.adopt(id, unit)),
             Action::Ask(id) => self.ask(id, unit),
             Action::KillGroup(id) => self.kill_group(id, inbox),

@@ -309,21 +309,17 @@ impl Core {
         }
     }
 
-    /// True if units that wait for quiet wait for this one.
-    fn holds_up(&self, unit: UnitId) -> bool {
+    /// 1 if units that wait for quiet wait for this one, else 0.
+    fn holds_up(&self, unit: UnitId) -> u32 {
         let moving = matches!(
             self.records.at(unit).state,
             State::Waiting | State::Starting(_)
         );
-        moving && self.unit(unit).exec().is_some_and(|exec| !exec.idle)
+        u32::from(moving && self.unit(unit).exec().is_some_and(|exec| !exec.idle))
     }
 
-    fn count_busy(&mut self, before: bool, after: bool) {
-        match (before, after) {
-            (false, true) => self.busy = self.busy.saturating_add(1),
-            (true, false) => self.busy = self.busy.saturating_sub(1),
-            (true, true) | (false, false) => {}
-        }
+    fn count_busy(&mut self, before: u32, after: u32) {
+        self.busy = self.busy.saturating_sub(before).saturating_add(after);
         if self.busy == 0 {
             for unit in std::mem::take(&mut self.idlers) {
                 self.enqueue(unit);

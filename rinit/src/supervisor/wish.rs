@@ -89,7 +89,7 @@ impl Core {
             (Wish::Up, State::Stopping(_)) => {}
             (Wish::Up, State::Backoff) => self.set_state(unit, State::Waiting, String::new()),
             (_, State::Down | State::Failed | State::Waiting) | (Wish::Down, State::Backoff) => {
-                self.wish_up(unit)
+                self.wish_up(unit);
             }
         }
     }
