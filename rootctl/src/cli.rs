@@ -165,7 +165,7 @@ pub(crate) struct Deploy {
 #[derive(Debug, Args)]
 pub(crate) struct BootOk {
     /// It is not good, and why
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", allow_hyphen_values = true)]
     pub(crate) reject: Option<String>,
 }
 

@@ -1,1 +1,62 @@
-//! The store on a real btrfs.
+//! rootctl and rootctld on a real btrfs in a loop device: what a person types, what lies on the disk afterwards.
+//!
+//! | open | for |
+//! |---|---|
+//! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
+//! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
+//! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
+//! | `store/cuts.rs` | the broker dies at every step: what remains, and what the next command makes of it |
+//! | `store/socket.rs` | the running system's way: socket activation, rights, two at once |
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_debug_implementations,
+    reason = "a test program: what fails must say where"
+)]
+
+#[path = "store/bench.rs"]
+mod bench;
+#[path = "store/cuts.rs"]
+mod cuts;
+#[path = "store/damage.rs"]
+mod damage;
+#[path = "store/life.rs"]
+mod life;
+#[path = "store/socket.rs"]
+mod socket;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// A test: its name as a sentence, and what it does.
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let obstacle = bench::obstacle();
+    let tests: Vec<Test> = [life::TESTS, damage::TESTS, cuts::TESTS, socket::TESTS].concat();
+    let trials = tests
+        .into_iter()
+        .map(|(name, body)| {
+            let obstacle = obstacle.clone();
+            Trial::ignorable_test(name, move || match obstacle {
+                Some(reason) => Ok(Completion::ignored_with(reason)),
+                None => match std::panic::catch_unwind(body) {
+                    Ok(()) => Ok(Completion::Completed),
+                    Err(panic) => Err(Failed::from(words(panic.as_ref()))),
+                },
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "it panicked".to_owned())
+}

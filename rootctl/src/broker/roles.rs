@@ -74,7 +74,8 @@ fn refusal(error: TargetError) -> Guard {
     let words = error.to_string();
     match error {
         TargetError::Malformed(_) | TargetError::Ambiguous(..) => Guard::usage(words),
-        TargetError::Unknown(_) => Guard::failed(words).next("rootctl snap list"),
+        // The words name the next command themselves.
+        TargetError::Unknown(_) => Guard::failed(words),
     }
 }
 

@@ -83,10 +83,13 @@ impl<'a> Service<'a> {
             Ok(None) => Answer::Error(own::METHOD_NOT_FOUND, json!({ "method": name })),
             Err(error) => {
                 let (error_name, problem): (_, Problem) = guard::reply(&error);
-                log(&format!(
-                    "{name} for user {}: {}",
-                    self.peer.uid, problem.reason
-                ));
+                // A broker that rootctl started shares its terminal, and rootctl says it anyway.
+                if self.args.patience.is_some() {
+                    log(&format!(
+                        "{name} for user {}: {}",
+                        self.peer.uid, problem.reason
+                    ));
+                }
                 let value = serde_json::to_value(problem).unwrap_or_default();
                 Answer::Error(error_name, value)
             }
@@ -105,10 +108,8 @@ impl<'a> Service<'a> {
             )?)?,
             method::DELETE => {
                 let ask: store::Delete = take(given)?;
-                json(delete::delete(
-                    &mut self.change("snap delete", progress)?,
-                    &ask,
-                )?)?
+                let mut session = self.plan_or_change(ask.dry_run, "snap delete", progress)?;
+                json(delete::delete(&mut session, &ask)?)?
             }
             method::RUN => {
                 let ask: store::Run = take(given)?;
@@ -116,11 +117,8 @@ impl<'a> Service<'a> {
             }
             method::DEPLOY => {
                 let ask: store::Deploy = take(given)?;
-                json(deploy::deploy(
-                    &mut self.change("deploy", progress)?,
-                    &ask,
-                    progress,
-                )?)?
+                let mut session = self.plan_or_change(ask.dry_run, "deploy", progress)?;
+                json(deploy::deploy(&mut session, &ask, progress)?)?
             }
             method::BOOT_OK => {
                 let ask: store::BootOk = take(given)?;
@@ -130,7 +128,7 @@ impl<'a> Service<'a> {
             }
             method::ROLLBACK => {
                 let ask: store::Rollback = take(given)?;
-                let mut session = self.change("rollback", progress)?;
+                let mut session = self.plan_or_change(ask.dry_run, "rollback", progress)?;
                 json(rollback::rollback(&mut session, &ask, progress)?)?
             }
             method::INIT => {
@@ -156,6 +154,19 @@ impl<'a> Service<'a> {
     fn change(&self, verb: &str, progress: &mut Progress<'_>) -> Result<Session> {
         self.must_be_allowed()?;
         Session::change(Site::find(self.args)?, verb, progress)
+    }
+
+    /// A dry run only looks: it takes no lock and puts nothing in order.
+    fn plan_or_change(
+        &self,
+        dry_run: Option<bool>,
+        verb: &str,
+        progress: &mut Progress<'_>,
+    ) -> Result<Session> {
+        if dry_run == Some(true) {
+            return self.look();
+        }
+        self.change(verb, progress)
     }
 
     fn must_be_allowed(&self) -> Result<()> {

@@ -13,7 +13,9 @@ pub(super) fn run(context: Context<'_>, args: BootOk) -> Result<Exit> {
     let ask = Ask {
         reject: args.reject,
     };
-    let after: Status = Client::store(context.global)?.call(method::BOOT_OK, &ask)?;
+    let mut client = Client::store(context.global)?;
+    let after: Status =
+        client.call_with_progress(method::BOOT_OK, &ask, |p| context.out.progress(p))?;
     status::show(context.out, &after)?;
     Ok(Exit::Done)
 }

@@ -18,15 +18,15 @@ pub mod method {
     pub const LIST: &str = "org.rootctl.Store.List";
     /// [`super::One`] to [`super::SnapshotList`] with one entry
     pub const SHOW: &str = "org.rootctl.Store.Show";
-    /// [`super::New`] to [`super::Made`]
+    /// [`super::New`] to [`super::Made`]; *progress*
     pub const NEW: &str = "org.rootctl.Store.New";
-    /// [`super::Delete`] to [`super::Deleted`]
+    /// [`super::Delete`] to [`super::Deleted`]; *progress*
     pub const DELETE: &str = "org.rootctl.Store.Delete";
     /// [`super::Run`] to [`super::Ran`]; *progress*
     pub const RUN: &str = "org.rootctl.Store.Run";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
     pub const DEPLOY: &str = "org.rootctl.Store.Deploy";
-    /// [`super::BootOk`] to [`super::Status`]
+    /// [`super::BootOk`] to [`super::Status`]; *progress*
     pub const BOOT_OK: &str = "org.rootctl.Store.BootOk";
     /// [`super::Rollback`] to [`super::Deployed`]; *progress*
     pub const ROLLBACK: &str = "org.rootctl.Store.Rollback";

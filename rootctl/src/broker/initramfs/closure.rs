@@ -91,14 +91,9 @@ impl Search<'_> {
             return Ok(false);
         };
         let mut needs = Vec::new();
-        for soft in self.soft(&name) {
-            if self.visit(&soft)? {
-                needs.push(soft);
-            }
-        }
-        for need in self.hard(&name)? {
-            self.visit(&need)?;
-            if !needs.contains(&need) {
+        let asked = self.soft(&name).into_iter().chain(self.hard(&name)?);
+        for need in asked.collect::<Vec<_>>() {
+            if !needs.contains(&need) && self.visit(&need)? {
                 needs.push(need);
             }
         }

@@ -84,32 +84,31 @@ const FOR_ROOT: [&str; 15] = [
 /// What is wanted, by name.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// Wanted whatever kind of module it is; told when the kernel lacks it.
+    /// Wanted, and told when the kernel lacks it.
     pub(super) names: BTreeSet<String>,
-    /// Wanted if it is a driver that a root's device can need.
+    /// Wanted if there is such a module and it is a driver that a root's device can need.
     pub(super) if_storage: BTreeSet<String>,
 }
 
 /// For any machine.
 pub(super) fn generic() -> Wanted {
     Wanted {
-        names: FILE_SYSTEMS
-            .iter()
-            .chain(&STORAGE)
-            .map(|n| canonical(n))
-            .collect(),
-        if_storage: BTreeSet::new(),
+        names: FILE_SYSTEMS.iter().map(|n| canonical(n)).collect(),
+        if_storage: STORAGE.iter().map(|n| canonical(n)).collect(),
     }
 }
 
 /// For the machine we run on: what its devices ask for, and what its kernel has loaded.
 pub(super) fn this_machine(texts: &Texts) -> Result<Wanted> {
     let mut if_storage = BTreeSet::new();
-    let context = kmod::Context::new().map_err(|e| anyhow!("cannot use libkmod: {e}"))?;
-    let loaded = context
-        .modules_loaded()
-        .map_err(|e| anyhow!("cannot list the loaded modules: {e}"))?;
-    if_storage.extend(loaded.map(|module| canonical(&module.name().to_string_lossy())));
+    // A kernel without modules has no such file, and libkmod would complain.
+    if Path::new("/proc/modules").exists() {
+        let context = kmod::Context::new().map_err(|e| anyhow!("cannot use libkmod: {e}"))?;
+        let loaded = context
+            .modules_loaded()
+            .map_err(|e| anyhow!("cannot list the loaded modules: {e}"))?;
+        if_storage.extend(loaded.map(|module| canonical(&module.name().to_string_lossy())));
+    }
     let mut devices = BTreeSet::new();
     collect(Path::new("/sys/devices"), &mut devices, 0)?;
     for (pattern, name) in &texts.aliases {
@@ -164,6 +163,8 @@ mod tests {
 
     #[test]
     fn names_are_in_the_form_the_boot_stage_compares() {
-        assert!(generic().names.iter().all(|name| !name.contains('-')));
+        let wanted = generic();
+        let mut all = wanted.names.iter().chain(&wanted.if_storage);
+        assert!(all.all(|name| !name.contains('-')));
     }
 }

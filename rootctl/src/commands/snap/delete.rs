@@ -9,12 +9,11 @@ use crate::client::{Client, Exit, Failure};
 
 /// Asks what would be deleted, then the person, then deletes.
 pub(super) fn run(context: Context<'_>, args: SnapDelete) -> Result<Exit> {
-    let mut client = Client::store(context.global)?;
     let mut ask = Delete {
         targets: args.targets,
         dry_run: Some(true),
     };
-    let would: Deleted = client.call(method::DELETE, &ask)?;
+    let would: Deleted = Client::store(context.global)?.call(method::DELETE, &ask)?;
     if context.global.dry_run {
         context.out.answer(&would, || {
             let line = format!("nothing was changed; this would delete {}", numbers(&would));
@@ -29,7 +28,10 @@ pub(super) fn run(context: Context<'_>, args: SnapDelete) -> Result<Exit> {
     // By number: a name could mean another snapshot by now.
     ask.targets = would.ids.iter().map(ToString::to_string).collect();
     ask.dry_run = None;
-    let done: Deleted = client.call(method::DELETE, &ask)?;
+    // Anew: nobody keeps a connection while a person thinks.
+    let mut client = Client::store(context.global)?;
+    let done: Deleted =
+        client.call_with_progress(method::DELETE, &ask, |p| context.out.progress(p))?;
     context.out.answer(&done, || {
         context.out.remark(&format!("deleted {}", numbers(&done)));
         Ok(())

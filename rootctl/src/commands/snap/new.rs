@@ -15,7 +15,8 @@ pub(super) fn run(context: Context<'_>, args: SnapNew) -> Result<Exit> {
         name: args.name,
         note: args.note,
     };
-    let made: Made = Client::store(context.global)?.call(method::NEW, &ask)?;
+    let mut client = Client::store(context.global)?;
+    let made: Made = client.call_with_progress(method::NEW, &ask, |p| context.out.progress(p))?;
     context
         .out
         .answer(&made, || context.out.line(&made.id.to_string()))?;
