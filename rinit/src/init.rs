@@ -1,6 +1,14 @@
 //! PID 1 at work: one loop that waits for everything, and never ends by itself.
 //!
-//! A panic costs one event. Every wait is in [`Init::run`], and has a deadline where something is due.
+//! A panic costs one event. Every wait is in `Init::work`, and has a deadline where something is due.
+//!
+//! | signal | meaning (as for sysvinit and busybox, where they agree) |
+//! |---|---|
+//! | SIGINT | Ctrl-Alt-Del: reboot; seven times within 2 s: at once |
+//! | SIGTERM | reboot |
+//! | SIGUSR1 | halt |
+//! | SIGUSR2, SIGPWR | power off |
+//! | others | ignored |
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +77,8 @@ pub(crate) struct Init {
     gate: Gate<UnitId>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
     rejecting: Option<u64>,
+    /// There may be dead children left to collect.
+    children: bool,
     /// The shutdown stage has been copied.
     staged: bool,
     program: String,
@@ -187,6 +197,7 @@ impl Init {
             signals,
             gate: Gate::new(rules, trial, began),
             rejecting: None,
+            children: false,
             staged: false,
             program,
         }
@@ -230,6 +241,9 @@ impl Init {
             let due = self.deadline();
             self.kernel().set_timer(due)?;
             self.kernel().wait(&mut happenings)?;
+            if self.children {
+                self.guarded(Self::reap);
+            }
             for happening in &happenings {
                 self.guarded(|init| init.came(*happening));
             }
@@ -262,6 +276,7 @@ impl Init {
                 .map(|shutdown| shutdown.deadline(now)),
             logs,
             logger.filter(|when| *when > now),
+            self.children.then_some(now),
         ];
         all.into_iter().flatten().min()
     }
@@ -308,10 +323,14 @@ impl Init {
             }
         }
         if children {
-            // Bounded inside; what is left over is found in the next lap.
-            while self.all.reap() {}
-            self.others_died();
+            self.reap();
         }
+    }
+
+    /// Collects the dead, so many at once; the rest has its turn in the next lap.
+    fn reap(&mut self) {
+        self.children = self.all.reap();
+        self.others_died();
     }
 
     fn others_died(&mut self) {

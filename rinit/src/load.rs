@@ -47,6 +47,8 @@ pub(crate) struct Loading {
 pub(crate) struct Places {
     units: Vec<String>,
     groups: Vec<String>,
+    /// A boot needs a group to start; a folder to be checked need not have one.
+    boots: bool,
 }
 
 impl Default for Places {
@@ -54,6 +56,7 @@ impl Default for Places {
         Self {
             units: paths::UNIT_DIRS.map(str::to_owned).to_vec(),
             groups: paths::GROUP_DIRS.map(str::to_owned).to_vec(),
+            boots: true,
         }
     }
 }
@@ -69,6 +72,7 @@ impl Places {
         Self {
             units: dirs.to_vec(),
             groups: groups.collect(),
+            boots: false,
         }
     }
 }
@@ -173,7 +177,7 @@ pub(crate) fn load(places: &Places) -> Loaded {
     let mut sources = sources(&places.units, &mut problems);
     let enabled = enabled(&places.groups, &mut problems);
     let mut plan = compile(&sources, &enabled);
-    if plan.find(&config.default_group).is_none() {
+    if places.boots && plan.find(&config.default_group).is_none() {
         // The rest stays usable, so that a snapshot on trial can still be rejected.
         let group = &config.default_group;
         let why = format!("there is no usable group {group}; only a rescue login is started");
@@ -294,6 +298,7 @@ mod tests {
         let places = Places {
             units: vec![at("etc"), at("usr")],
             groups: vec![at("groups")],
+            boots: true,
         };
         let plan = load(&places).plan;
         let names: Vec<&str> = plan.units.iter().map(|unit| &*unit.name).collect();
@@ -301,6 +306,10 @@ mod tests {
         assert_eq!(plan.units[0].exec().unwrap().start, [["/etc"]]);
         assert_eq!(plan.units[1].wants, [0]);
         assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+        std::fs::write(at("etc/default.toml"), "schema = 9\n").unwrap();
+        let loaded = load(&places);
+        assert_eq!(loaded.config.default_group, "rescue");
+        assert!(loaded.config.rescue.is_some() && loaded.plan.find("a").is_some());
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -100,6 +100,14 @@ pub fn boot_stage() -> Result<PathBuf> {
     fixed("initramfs-hook", "rinit-boot")
 }
 
+/// Builds rinit only.
+///
+/// # Errors
+/// As [`build`].
+pub fn rinit() -> Result<PathBuf> {
+    fixed("rinit", "rinit")
+}
+
 /// A static program. Each package is built by itself: built together, each would get the features that any
 /// of them asks of a shared crate.
 fn fixed(package: &str, program: &str) -> Result<PathBuf> {

@@ -255,6 +255,8 @@ pub(crate) struct Record {
     pub(super) left: bool,
     /// It has waited long enough for others.
     pub(super) idled: bool,
+    /// Its last process could not even be started.
+    pub(super) unstarted: bool,
     /// Times of restarts within the window.
     pub(super) recent: VecDeque<u64>,
     /// Restarts since it was last up for long.

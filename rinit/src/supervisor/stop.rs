@@ -8,6 +8,8 @@ use super::{Action, Core, State, UnitId, Wish};
 
 /// Even SIGKILL takes a while when a process hangs in the kernel. After so many milliseconds we go on without it.
 const KILL_PATIENCE: u64 = 10_000;
+/// Least pause after a start that failed at once, in milliseconds.
+const BREATH: u64 = 100;
 /// More starts by traffic than this within [`STORM_WINDOW`], and the sockets pause.
 const STORM: usize = 20;
 /// Milliseconds.
@@ -101,6 +103,7 @@ impl Core {
             Role::Main => record.main = false,
             Role::Helper => record.helper = false,
         }
+        record.unstarted = true;
         match record.state {
             State::Starting(_) | State::Up => self.run_over(unit, true, why),
             State::Stopping(stage) => self.stop_goes_on(unit, stage),
@@ -184,9 +187,15 @@ impl Core {
             record.exponent,
             policy.max_delay,
         );
+        // Nothing ran, so nothing would slow an endless series of tries down.
+        let least = if std::mem::take(&mut record.unstarted) {
+            BREATH
+        } else {
+            0
+        };
         record.exponent = record.exponent.saturating_add(1);
         record.restarts = record.restarts.saturating_add(1);
-        Next::Again(delay, words)
+        Next::Again(delay.max(least), words)
     }
 
     /// A wish: goes down in its turn.

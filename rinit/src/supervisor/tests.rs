@@ -224,6 +224,18 @@ fn restarts_slow_down_and_end_at_the_limit() {
 }
 
 #[test]
+fn a_start_that_fails_at_once_is_not_tried_without_a_breath() {
+    let text = "[exec]\nstart = \"/bin/a\"\nuser = \"nobody-knows\"\n\
+                [restart]\ndelay = \"0ms\"\nlimit = { count = 0, window = \"1s\" }";
+    let mut w = world(&[("a", text)]);
+    w.start("a");
+    assert_eq!(w.state("a"), "backoff");
+    assert_eq!(w.reason("a"), "the user or group nobody-knows is unknown");
+    w.pass(1000);
+    assert_eq!(w.all.core.record(w.id("a")).restarts, 11);
+}
+
+#[test]
 fn a_long_quiet_time_forgives() {
     let mut w = world(&[("a", "[restart]\nlimit = { count = 1, window = \"1h\" }")]);
     w.start("a");

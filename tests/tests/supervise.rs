@@ -1,0 +1,335 @@
+//! Tier 2: what only a real kernel can show of rinit: cgroups, log pipes, sockets, containers, the verdict on a
+//! trial, and the shutdown stage. The control socket is spoken to directly.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use tests::ns::{End, Namespace, Recipe};
+use tests::tier::{self, Outcome, Tier, test};
+use tests::{programs, run};
+
+const SOON: Duration = Duration::from_secs(30);
+const SLEEPER: &str = "[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"100000\"]\n";
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test("no_line_is_lost_when_the_logger_is_killed", logger),
+            test(
+                "everything_a_crash_leaves_is_killed_before_the_restart",
+                leftovers,
+            ),
+            test("traffic_on_a_socket_starts_its_unit", socket),
+            test("a_service_runs_as_its_user_in_its_directories", user),
+            test("what_does_not_end_is_killed_and_named", stubborn),
+            test(
+                "hostile_requests_cost_their_sender_the_connection_and_nothing_else",
+                hostile,
+            ),
+            test("a_good_trial_is_confirmed", good_trial),
+            test("a_late_trial_is_rejected_and_rebooted", late_trial),
+            test("a_hanging_loader_ends_in_a_rescue_login", hanging_loader),
+            test("a_bare_start_mounts_what_is_missing", bare),
+            test("the_shutdown_stage_lets_go_of_the_root", stage),
+        ],
+    )
+}
+
+fn recipe(units: &[(&str, &str)]) -> Result<Recipe> {
+    recipe_of(&["/usr/bin/rinit"], units)
+}
+
+fn recipe_of(argv: &[&str], units: &[(&str, &str)]) -> Result<Recipe> {
+    let mut recipe = Recipe::new(argv)
+        .copy(&programs::rinit()?, "/usr/bin/rinit")
+        .text(
+            "/etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",
+        )
+        .text("/etc/group", "root:x:0:\nweb:x:33:\nvideo:x:44:web\n")
+        .text(
+            "/etc/rinit/services/default.toml",
+            "schema = 1\nkind = \"group\"\n",
+        );
+    for (name, text) in units {
+        let file = format!("/etc/rinit/services/{name}.toml");
+        recipe = recipe.text(&file, &format!("schema = 1\n{text}"));
+        if !text.contains("# not enabled") {
+            recipe = recipe.text(&format!("/etc/rinit/groups/default.d/{name}"), "");
+        }
+    }
+    Ok(recipe)
+}
+
+fn start(units: &[(&str, &str)]) -> Result<Namespace> {
+    let ns = Namespace::start(&recipe(units)?)?;
+    until(&ns, "it runs", || {
+        Ok(call(&ns, "Overview", &json!({}))?["phase"] == "running")
+    })?;
+    Ok(ns)
+}
+
+/// Asks again and again until it holds: rinit answers while it works, so there is nothing to wait on.
+fn until(ns: &Namespace, what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + SOON;
+    loop {
+        let answer = holds();
+        if matches!(answer, Ok(true)) {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            bail!(
+                "{what}: not after {} s ({answer:?})\n{}",
+                SOON.as_secs(),
+                ns.console.last_lines()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A path of the namespace, seen from here.
+fn path(ns: &Namespace, inside: &str) -> Result<String> {
+    Ok(format!("/proc/{}/root{inside}", ns.pid()?))
+}
+
+fn read(ns: &Namespace, inside: &str) -> Result<String> {
+    let path = path(ns, inside)?;
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+}
+
+fn connect(ns: &Namespace, inside: &str) -> Result<UnixStream> {
+    let stream = UnixStream::connect(path(ns, inside)?).context("cannot connect")?;
+    stream
+        .set_read_timeout(Some(SOON))
+        .context("cannot set a timeout")?;
+    Ok(stream)
+}
+
+/// One request, one reply; an error of the service is an error here.
+fn call(ns: &Namespace, method: &str, parameters: &Value) -> Result<Value> {
+    let mut stream = connect(ns, "/run/rinit/control.sock")?;
+    let request =
+        json!({ "method": format!("org.rootctl.Init.{method}"), "parameters": parameters });
+    stream
+        .write_all(format!("{request}\0").as_bytes())
+        .context("cannot ask")?;
+    let mut reply = Vec::new();
+    let mut bytes = [0; 4096];
+    while reply.last() != Some(&0) {
+        let length = stream.read(&mut bytes).context("no answer")?;
+        ensure!(length > 0, "the connection was closed");
+        reply.extend_from_slice(&bytes[..length]);
+    }
+    reply.pop();
+    let reply: Value = serde_json::from_slice(&reply).context("the reply is no JSON")?;
+    ensure!(reply.get("error").is_none(), "{reply}");
+    Ok(reply["parameters"].clone())
+}
+
+fn unit(ns: &Namespace, name: &str) -> Result<Value> {
+    Ok(call(ns, "Status", &json!({ "units": [name] }))?["units"][0].clone())
+}
+
+/// Processes of a unit, as the host sees them.
+fn members(ns: &Namespace, name: &str) -> Result<Vec<u32>> {
+    let file = ns
+        .cgroup()
+        .path()
+        .join("rinit")
+        .join(name)
+        .join("cgroup.procs");
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+}
+
+fn kill(pid: u32) -> Result<()> {
+    run::quiet(&mut run::command("kill", ["-KILL", &pid.to_string()]))
+}
+
+fn logger_pid(ns: &Namespace) -> Result<Option<u32>> {
+    let pid = ns.pid()?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    Ok(children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .find(|pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.contains("@log"))
+        }))
+}
+
+fn logger() -> Result<Outcome> {
+    const COUNT: usize = 5000;
+    let script = format!(
+        "i=0; while [ $i -lt {COUNT} ]; do i=$((i+1)); echo line $i; done; exec sleep 100000"
+    );
+    let ns = start(&[(
+        "talk",
+        &format!("[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n"),
+    )])?;
+    for _ in 0..3 {
+        until(&ns, "there is a logger", || Ok(logger_pid(&ns)?.is_some()))?;
+        let pid = logger_pid(&ns)?.context("it is gone")?;
+        // It may have died of the last round just now.
+        drop(kill(pid));
+        until(&ns, "it is dead", || Ok(logger_pid(&ns)? != Some(pid)))?;
+    }
+    until(&ns, "all is written", || {
+        Ok(read(&ns, "/var/log/rinit/talk.log")?.contains(&format!("line {COUNT}\n")))
+    })?;
+    let text = read(&ns, "/var/log/rinit/talk.log")?;
+    for number in 1..=COUNT {
+        ensure!(
+            text.contains(&format!("talk[-]: line {number}\n")),
+            "line {number} is missing"
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
+fn leftovers() -> Result<Outcome> {
+    let text =
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", \"setsid sleep 99999 & exec sleep 100000\"]\n";
+    let ns = start(&[("a", text)])?;
+    until(&ns, "both run", || Ok(members(&ns, "a")?.len() == 2))?;
+    let before = members(&ns, "a")?;
+    let main = before.first().copied().context("no process")?;
+    kill(main)?;
+    until(&ns, "it is up again", || {
+        Ok(unit(&ns, "a")?["restarts"] == 1 && unit(&ns, "a")?["state"] == "up")
+    })?;
+    until(&ns, "both run again", || Ok(members(&ns, "a")?.len() == 2))?;
+    ensure!(
+        members(&ns, "a")?.iter().all(|pid| !before.contains(pid)),
+        "an old process is left"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn socket() -> Result<Outcome> {
+    let text = "# not enabled\n[[socket]]\nlisten = \"stream:/run/lazy.sock\"\nname = \"in\"\n[exec]\n\
+                start = [\"/bin/sh\", \"-c\", \"echo $LISTEN_FDS $LISTEN_FDNAMES $(($LISTEN_PID - $$)); exec sleep 100000\"]\n";
+    let ns = start(&[("lazy", text)])?;
+    ensure!(unit(&ns, "lazy")?["state"] == "down");
+    let _connection = connect(&ns, "/run/lazy.sock")?;
+    until(&ns, "it is up", || Ok(unit(&ns, "lazy")?["state"] == "up"))?;
+    until(&ns, "it was given its socket", || {
+        Ok(read(&ns, "/var/log/rinit/lazy.log")?.contains("lazy[-]: 1 in 0\n"))
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn user() -> Result<Outcome> {
+    let text = "[exec]\nuser = \"web\"\nstart = [\"/bin/sh\", \"-c\", \"busybox id; echo $HOME; : > /run/web/mine; exec sleep 100000\"]\n[dirs]\nrun = \"web\"\n";
+    let ns = start(&[("web", text)])?;
+    until(&ns, "it has written", || {
+        Ok(read(&ns, "/run/web/mine").is_ok()
+            && read(&ns, "/var/log/rinit/web.log")?.contains("/srv"))
+    })?;
+    let log = read(&ns, "/var/log/rinit/web.log")?;
+    ensure!(log.contains("uid=33") && log.contains("44(video)"), "{log}");
+    Ok(Outcome::Passed)
+}
+
+fn stubborn() -> Result<Outcome> {
+    let text = "[exec]\nstart = [\"/bin/sh\", \"-c\", \"trap '' TERM; while :; do sleep 1; done\"]\n[stop]\ntimeout = \"7s\"\n";
+    let mut ns = start(&[("stubborn", text)])?;
+    call(&ns, "Power", &json!({ "action": "reboot" }))?;
+    ns.console.expect("waiting for stubborn", SOON)?;
+    ns.console
+        .expect("stubborn did not end in time and was killed", SOON)?;
+    ensure!(ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+fn hostile() -> Result<Outcome> {
+    let ns = start(&[("a", SLEEPER)])?;
+    let upgrade = b"{\"method\":\"org.rootctl.Init.Overview\",\"upgrade\":true}\0".to_vec();
+    let endless = vec![b' '; 200_000];
+    for bytes in [b"\0".to_vec(), b"nonsense\0".to_vec(), upgrade, endless] {
+        let mut stream = connect(&ns, "/run/rinit/control.sock")?;
+        // It may be closed while we write.
+        drop(stream.write_all(&bytes));
+        let closed = matches!(stream.read(&mut [0; 64]), Ok(0) | Err(_));
+        ensure!(closed, "the connection is still open");
+    }
+    let idle: Vec<_> = (0..100)
+        .map(|_| connect(&ns, "/run/rinit/control.sock"))
+        .collect();
+    drop(idle);
+    until(&ns, "it still answers", || {
+        Ok(unit(&ns, "a")?["state"] == "up")
+    })?;
+    Ok(Outcome::Passed)
+}
+
+const REPORT: &str = "schema = 1\nsnapshot = 7\nmode = \"tmpfs\"\nreason = \"trial\"\ndegraded = false\ntry_number = 1\ntries_max = 3\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
+const GATE: &str = "[gate]\nrequired = true\nwithin = \"3s\"\nstable = \"1s\"\n";
+
+/// A boot with the report of a trial, and units that say on the console what the verdict was.
+fn trial(web: &str) -> Result<Namespace> {
+    let say = |words: &str| {
+        format!(
+            "# not enabled\nkind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"echo {words} $0 > /dev/console\"]\n"
+        )
+    };
+    let units = [
+        ("web", web),
+        ("boot-good", &say("CONFIRMED")),
+        ("boot-bad", &say("REJECTED")),
+    ];
+    // Stands in for the boot stage, which writes the report.
+    let boot = "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; exec /usr/bin/rinit";
+    let recipe = recipe_of(&["/bin/sh", "-c", boot], &units)?.text("/etc/report.toml", REPORT);
+    Namespace::start(&recipe)
+}
+
+fn good_trial() -> Result<Outcome> {
+    let mut ns = trial(&format!("{SLEEPER}{GATE}"))?;
+    ns.console.expect("CONFIRMED", SOON)?;
+    ensure!(call(&ns, "Overview", &json!({}))?["verdict"] == "good");
+    Ok(Outcome::Passed)
+}
+
+fn late_trial() -> Result<Outcome> {
+    let mut ns = trial(&format!("{SLEEPER}{GATE}[ready]\nmode = \"fd\"\n"))?;
+    ns.console
+        .expect("REJECTED web was not ready within 3 s", SOON)?;
+    ensure!(ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+fn hanging_loader() -> Result<Outcome> {
+    let boot = "busybox rm /etc/rinit/services/a.toml; busybox mkfifo /etc/rinit/services/a.toml; exec /usr/bin/rinit";
+    let recipe = recipe_of(&["/bin/sh", "-c", boot], &[("a", SLEEPER)])?;
+    let mut ns = Namespace::start(&recipe)?;
+    ns.console.expect("only a rescue login is started", SOON)?;
+    until(&ns, "it answers", || {
+        Ok(call(&ns, "Overview", &json!({}))?["group"] == "rescue")
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn bare() -> Result<Outcome> {
+    let ns = Namespace::start(&recipe(&[("a", SLEEPER)])?.mounts(tests::ns::Mounts::Bare))?;
+    until(&ns, "it runs", || Ok(unit(&ns, "a")?["state"] == "up"))?;
+    ensure!(read(&ns, "/proc/1/mounts")?.contains("cgroup2"));
+    Ok(Outcome::Passed)
+}
+
+fn stage() -> Result<Outcome> {
+    let mut ns = start(&[("a", SLEEPER)])?;
+    until(&ns, "the stage is there", || {
+        Ok(read(&ns, "/run/rinit/shutdown/rinit").is_ok()
+            || std::fs::metadata(path(&ns, "/run/rinit/shutdown/rinit")?).is_ok())
+    })?;
+    call(&ns, "Power", &json!({ "action": "poweroff" }))?;
+    ns.console.expect("all file systems are unmounted", SOON)?;
+    ensure!(ns.wait_end(SOON)? == End::PowerOff);
+    Ok(Outcome::Passed)
+}
