@@ -228,6 +228,12 @@ impl Init {
         }
         self.all.hands.listen(&plan);
         self.all.handle(Event::Loaded);
+        self.voice.shout(&format!(
+            "version {} starts the group {} of {} units",
+            env!("CARGO_PKG_VERSION"),
+            self.config.default_group,
+            plan.units.len()
+        ));
         if let Some(group) = plan.find(&self.config.default_group) {
             self.all.handle(Event::Start(group));
         }
