@@ -36,6 +36,15 @@ pub fn leave_session() {
     rustix::process::setsid().ok();
 }
 
+/// Asks the kernel to kill us when whoever started us dies, so that no helper outlives the one that waits for it.
+///
+/// # Errors
+/// None that the kernel documents.
+pub fn die_with_parent() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .cannot("tie", "this process to its parent")
+}
+
 /// Sets the host name of this UTS namespace.
 ///
 /// # Errors

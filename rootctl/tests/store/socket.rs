@@ -23,6 +23,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("varlinks_own_questions_are_answered", introspection),
     ("a_client_that_goes_away_does_not_end_the_work", client_gone),
+    (
+        "a_broker_that_is_killed_takes_its_command_along",
+        broker_killed,
+    ),
 ];
 
 /// A broker started as `rinit` starts it: descriptor 3 listens. Its system is "the running one", on our image.
@@ -239,5 +243,43 @@ fn client_gone() {
     while bench.status("snapshots") != "2" {
         assert!(Instant::now() < deadline, "the work was given up");
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn broker_killed() {
+    let bench = Bench::new("killed");
+    let mut command = bench.command();
+    command
+        .arg("--root")
+        .arg(bench.top())
+        .arg("--esp")
+        .arg(bench.esp());
+    command.args(["run", "1", "--", "sh", "-c", "echo started; sleep 600"]);
+    let mut client = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = [0; 8];
+    client.stdout.take().unwrap().read_exact(&mut out).unwrap();
+    let holder = std::fs::read_to_string(bench.store("lock")).unwrap();
+    let broker = holder.split([' ', ':']).nth(1).unwrap().to_owned();
+    super::bench::shell(&format!("kill -9 {broker}"));
+    assert!(!client.wait().unwrap().success());
+    // Its root is no longer in use by anything, so the next change can throw it away.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        bench.rootctl(&["snap", "new"]).code(0);
+        if std::fs::read_dir(bench.store("tmp"))
+            .unwrap()
+            .next()
+            .is_none()
+        {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "something still uses the unfinished snapshot"
+        );
     }
 }

@@ -19,6 +19,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Stage one.
 pub(crate) fn enter(inside: &Inside) -> Result<ExitCode> {
+    namespace::die_with_parent()?;
     namespace::leave(Namespaces::MountAndProcesses)?;
     sys::mount::make_private("/")?;
     let status = Command::new("/proc/self/exe")
@@ -33,6 +34,8 @@ pub(crate) fn enter(inside: &Inside) -> Result<ExitCode> {
 
 /// Stage two, process 1 of its namespace.
 pub(crate) fn inside(inside: &Inside) -> Result<ExitCode> {
+    // When the broker is killed, the first stage dies with it, this one with that, and the namespace with us.
+    namespace::die_with_parent()?;
     let places = places::enter(&inside.dir)?;
     let Some((program, arguments)) = inside.argv.split_first() else {
         return Ok(ExitCode::from(NOT_STARTED));
