@@ -216,9 +216,8 @@ fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Fa
                 }
                 Err(error) => {
                     let why = sys::chain(error.as_ref());
-                    stage
-                        .voice
-                        .warn(format!("snapshot {} was refused: {why}", choice.id));
+                    let words = format!("snapshot {} was refused: {why}", choice.id);
+                    stage.voice.note(&words);
                     refused.push(Refusal { id: choice.id, why });
                 }
             },

@@ -1,0 +1,294 @@
+//! Tier 2: what the boot stage writes and must not write: a deployment's `/etc` at its first boot, the reason
+//! of a failed try, and nothing at all on an ordinary boot. Real btrfs images, in namespaces.
+
+use anyhow::{Context, Result, ensure};
+use rootspec::paths::store as names;
+use rootspec::state::State;
+use rootspec::trial::{Phase, Trial};
+use std::fs;
+use std::path::Path;
+use tests::run;
+use tests::stage_run::{StageRun, boot, boot_line};
+use tests::store_image::{StoreImage, id, write_state};
+use tests::tier::{self, Outcome, Tier, test};
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test(
+                "the_first_boot_merges_etc_forward_and_the_next_leaves_it_alone",
+                merges,
+            ),
+            test("what_a_cut_merge_left_is_made_again", cut_merge),
+            test("each_deployment_keeps_its_own_etc", own_etc),
+            test(
+                "a_try_that_fails_is_recorded_and_ends_in_a_reboot",
+                failed_try,
+            ),
+            test(
+                "a_try_booted_without_counting_falls_back_like_any_other",
+                uncounted,
+            ),
+            test("an_ordinary_boot_writes_nothing", writes_nothing),
+            test(
+                "a_writable_root_that_cannot_be_made_leaves_the_snapshot_bootable",
+                full,
+            ),
+            test(
+                "factory_and_tmpfs_leave_the_deployments_etc_alone",
+                policies,
+            ),
+            test("without_a_named_device_the_only_store_is_found", any_store),
+        ],
+    )
+}
+
+/// Changes the sealed root of a snapshot.
+fn change(top: &Path, number: u32, work: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let root = snapshot(top, number).join(names::ROOT);
+    let seal = |ro: &str| {
+        run::quiet(
+            run::command("btrfs", ["property", "set", "-f", "-t", "subvol"])
+                .arg(&root)
+                .args(["ro", ro]),
+        )
+    };
+    seal("false")?;
+    work(&root)?;
+    seal("true")
+}
+
+fn snapshot(top: &Path, number: u32) -> std::path::PathBuf {
+    top.join(names::DIR)
+        .join(names::SNAPS)
+        .join(number.to_string())
+}
+
+fn write(root: &Path, name: &str, text: &str) -> Result<()> {
+    let path = root.join(name);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// An image whose snapshot 2 ships another `/etc` than snapshot 1 and takes over that of deployment 1.
+fn with_successor() -> Result<StoreImage> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        change(top, 1, |root| {
+            for name in ["mine", "theirs", "both", "gone", "dropped"] {
+                write(&root.join("etc"), name, "old\n")?;
+            }
+            write(&root.join("etc"), "passwd", "root:x:0\n")
+        })?;
+        change(top, 2, |root| {
+            let etc = root.join("etc");
+            for (name, text) in [
+                ("mine", "old\n"),
+                ("theirs", "upstream\n"),
+                ("both", "upstream\n"),
+                ("gone", "old\n"),
+                ("new", "new\n"),
+                ("passwd", "root:x:0\nsshd:x:101\n"),
+            ] {
+                write(&etc, name, text)?;
+            }
+            Ok(())
+        })?;
+        let file = snapshot(top, 2).join(names::META);
+        let text = fs::read_to_string(&file).context("cannot read a meta file")?;
+        // Before the first table.
+        fs::write(&file, format!("etc_base = 1\n{text}")).context("cannot write a meta file")
+    })?;
+    Ok(image)
+}
+
+/// Boots snapshot 1 and lives in its `/etc` a little.
+fn live_in(image: &StoreImage) -> Result<()> {
+    let run = boot(image, "rootctl.snap=1")?;
+    run.good()?.sh(
+        "cd /sysroot/etc && echo local > mine && echo local > both && rm gone && \
+         echo anna:x:1000 >> passwd && echo id > machine-id && echo own > own",
+    )?;
+    Ok(())
+}
+
+fn contents(run: &StageRun) -> Result<String> {
+    run.good()?
+        .sh("cd /sysroot/etc && for f in *; do echo \"$f: $(cat $f | busybox paste -sd,)\"; done")
+}
+
+const MERGED: &str = "both: local\nboth.rootctl-new: upstream\nmachine-id: id\nmine: local\nnew: new\nown: own\n\
+    passwd: root:x:0,anna:x:1000,sshd:x:101\ntheirs: upstream\nword: snapshot 2\n";
+
+fn merges() -> Result<Outcome> {
+    let image = with_successor()?;
+    live_in(&image)?;
+    let first = boot(&image, "rootctl.snap=2")?;
+    let found = contents(&first)?;
+    ensure!(found == MERGED, "{found}");
+    let warnings = first.report()?.warnings.join("\n");
+    ensure!(
+        warnings.contains("/etc/both"),
+        "the conflict is not told: {warnings}"
+    );
+    first.sh("echo later > /sysroot/etc/theirs")?;
+    drop(first);
+    let again = boot(&image, "rootctl.snap=2")?;
+    ensure!(contents(&again)? == MERGED.replace("theirs: upstream", "theirs: later"));
+    ensure!(again.report()?.warnings.is_empty());
+    Ok(Outcome::Passed)
+}
+
+fn cut_merge() -> Result<Outcome> {
+    let image = with_successor()?;
+    live_in(&image)?;
+    image.edit(|top| {
+        let left = top.join(names::DIR).join(names::ETC).join("2.new");
+        run::quiet(run::command("btrfs", ["subvolume", "create"]).arg(&left))?;
+        write(&left, "half", "half\n")
+    })?;
+    let found = contents(&boot(&image, "rootctl.snap=2")?)?;
+    ensure!(found == MERGED, "{found}");
+    image.edit(|top| {
+        let left = top.join(names::DIR).join(names::ETC).join("2.new");
+        ensure!(!left.exists(), "the unfinished one is still there");
+        Ok(())
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn own_etc() -> Result<Outcome> {
+    let image = with_successor()?;
+    live_in(&image)?;
+    boot(&image, "rootctl.snap=2")?.good()?;
+    let back = boot(&image, "rootctl.snap=1")?;
+    let old = back
+        .good()?
+        .sh("cat /sysroot/etc/both /sysroot/etc/theirs")?;
+    ensure!(old == "local\nold\n", "{old}");
+    Ok(Outcome::Passed)
+}
+
+fn on_trial(image: &StoreImage, tries: u8) -> Result<()> {
+    image.edit(|top| {
+        change(top, 1, |root| {
+            let init = root.join("usr/bin/rinit");
+            fs::remove_file(&init).with_context(|| format!("cannot delete {}", init.display()))
+        })?;
+        let state = State {
+            seq: 1,
+            good: id(2),
+            next_id: 3,
+            trial: Some(Trial::armed(id(1).context("1 is an id")?, tries)),
+            ..State::empty()
+        };
+        write_state(top, &state)
+    })
+}
+
+fn failed_try() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    on_trial(&image, 2)?;
+    for (attempts, phase) in [(1, Phase::Trying), (2, Phase::Failed), (2, Phase::Failed)] {
+        boot(&image, "rootctl.snap=1")?.failed(3, &["snapshot 1", "/usr/bin/rinit"])?;
+        let state = image.state()?.state.context("the record is gone")?;
+        let trial = state.trial.context("the trial is gone")?;
+        ensure!(
+            (trial.attempts, trial.phase) == (attempts, phase),
+            "{trial:?}"
+        );
+        let reason = trial.reason.unwrap_or_default();
+        ensure!(reason.contains("no /usr/bin/rinit"), "{reason}");
+        ensure!(state.good == id(2), "the default has moved");
+    }
+    ensure!(boot(&image, "")?.good()?.word()? == "snapshot 2");
+    Ok(Outcome::Passed)
+}
+
+fn uncounted() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    on_trial(&image, 2)?;
+    let run = boot(&image, "rootctl.snap=1 rootctl.count=0")?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let report = run.report()?;
+    ensure!(report.degraded && report.requested == id(1), "{report:?}");
+    drop(run);
+    let trial = image.state()?.state.and_then(|state| state.trial);
+    ensure!(trial.is_some_and(|trial| trial.attempts == 0));
+    Ok(Outcome::Passed)
+}
+
+fn writes_nothing() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let bytes = || -> Result<Vec<u8>> {
+        let device = image.attach()?;
+        fs::read(device.device()).context("cannot read the device")
+    };
+    // The first boot makes /etc; the modes with changes in memory need none.
+    for words in ["rootctl.snap=2", "rootctl.snap=2 rootctl.mode=tmpfs"] {
+        boot(&image, words)?.good()?;
+        let before = bytes()?;
+        boot(&image, words)?.good()?;
+        ensure!(bytes()? == before, "{words} wrote to the disk");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn full() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    boot(&image, "rootctl.snap=2")?.good()?;
+    image.edit(|top| {
+        // A file where the folder belongs: the store has no room for it in another sense.
+        let over = top.join(names::DIR).join(names::OVER);
+        fs::remove_dir(&over).context("cannot delete a folder")?;
+        fs::write(&over, "").context("cannot write a file")
+    })?;
+    let run = boot(&image, "rootctl.snap=2 rootctl.mode=persist:dev")?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let report = run.report()?;
+    ensure!(report.degraded && report.mode == "ro", "{report:?}");
+    ensure!(
+        report.reason.contains("persist:dev was refused"),
+        "{}",
+        report.reason
+    );
+    Ok(Outcome::Passed)
+}
+
+fn policies() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let factory = boot(&image, "rootctl.snap=2 rootctl.etc=factory")?;
+    ensure!(
+        factory.good()?.sh("echo x > /sysroot/etc/x").is_err(),
+        "/etc is writable"
+    );
+    drop(factory);
+    let memory = boot(&image, "rootctl.snap=2 rootctl.etc=tmpfs rootctl.var=tmpfs")?;
+    memory
+        .good()?
+        .sh("echo x > /sysroot/etc/x && echo x > /sysroot/var/x")?;
+    drop(memory);
+    image.edit(|top| {
+        let etc = top.join(names::DIR).join(names::ETC).join("2");
+        ensure!(
+            !etc.exists() && !top.join("@var/x").exists(),
+            "something was kept"
+        );
+        Ok(())
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn any_store() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let run = boot_line(&image, "rootctl.snap=1 rootctl.wait=20")?;
+    if run.good().is_err() {
+        // Another run's image is a store too, and two are rightly refused.
+        run.failed(1, &["more than one store"])?;
+        return Ok(Outcome::Skipped(
+            "another store is attached to this host".into(),
+        ));
+    }
+    ensure!(run.word()? == "snapshot 1");
+    Ok(Outcome::Passed)
+}
