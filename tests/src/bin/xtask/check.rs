@@ -21,7 +21,7 @@ pub(crate) struct Options {
 }
 
 /// Tests that need root and a real kernel, but boot nothing.
-const KERNEL_TESTS: &[&str] = &["namespaces", "init", "stage"];
+const KERNEL_TESTS: &[&str] = &["namespaces", "init", "stage", "boot_stage"];
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
 
