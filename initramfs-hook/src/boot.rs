@@ -19,6 +19,9 @@ use crate::say::Voice;
 use crate::select::{self, Candidate, Choice, Refusal, Settled, Situation};
 use crate::store::Store;
 
+/// Nobody waits longer; a larger number would also be more than the clock can count.
+const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What a boot has to do with.
 #[derive(Debug)]
 pub struct Stage {
@@ -100,12 +103,20 @@ impl Stage {
     }
 }
 
-/// From waiting for the device to the complete tree at `target` and the boot report; returns the program to hand over
-/// to.
+/// A complete tree.
+#[derive(Debug)]
+pub struct Ready {
+    /// The program to hand over to.
+    pub init: PathBuf,
+    /// True on a counted try.
+    pub trial: bool,
+}
+
+/// From waiting for the device to the complete tree at `target` and the boot report.
 ///
 /// # Errors
 /// Nothing can be booted; a counted try was recorded as far as that went.
-pub fn build(stage: &mut Stage, target: &Path) -> Result<PathBuf, Failure> {
+pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
     stage.pause_before("root");
     let root = find_root(stage).map_err(Failure::plain)?;
     let found_ms = sys::clock::since_boot_ms();
@@ -126,7 +137,10 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<PathBuf, Failure> {
         done.settled.mode,
         done.choice.reason
     ));
-    Ok(done.init)
+    Ok(Ready {
+        trial: done.entry != Entry::Ordinary,
+        init: done.init,
+    })
 }
 
 /// Loads what is on the list while the device is looked for. The file system's own modules take longest and depend on
@@ -134,20 +148,20 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<PathBuf, Failure> {
 fn find_root(stage: &mut Stage) -> Result<Root> {
     let wanted = Wanted {
         device: stage.line.root.clone(),
-        deadline: Instant::now() + Duration::from_secs(stage.line.wait),
+        deadline: Instant::now() + Duration::from_secs(stage.line.wait).min(LONGEST_WAIT),
         degraded: stage.line.degraded,
     };
     let (loader, voice) = (&stage.loader, &mut stage.voice);
     std::thread::scope(|threads| {
-        let file_system = threads.spawn(|| loader.load("btrfs"));
-        for name in loader.table().wanted_at_once() {
-            loader
-                .load(name)
-                .into_iter()
-                .for_each(|problem| voice.warn(problem));
-        }
+        let thread = std::thread::Builder::new();
+        let file_system = thread.spawn_scoped(threads, || loader.load("btrfs"));
+        let at_once = loader.table().wanted_at_once().iter();
+        let mut problems: Vec<String> = at_once.flat_map(|name| loader.load(name)).collect();
         let root = find::find(&wanted, loader, voice);
-        let problems = file_system.join().unwrap_or_default();
+        problems.extend(match file_system {
+            Ok(thread) => thread.join().unwrap_or_default(),
+            Err(_no_thread) => loader.load("btrfs"),
+        });
         problems.into_iter().for_each(|problem| voice.warn(problem));
         root
     })

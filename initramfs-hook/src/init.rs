@@ -53,13 +53,13 @@ fn run(started_ms: u64) -> Result<Infallible, End> {
     let mut stage = Stage::prepare(Voice::of_init(), started_ms).map_err(unknown)?;
     answer_module_requests();
     let built = boot::build(&mut stage, Path::new(NEW_ROOT));
-    let init = built.map_err(|failure| disaster(&mut stage, failure))?;
+    let ready = built.map_err(|failure| disaster(&mut stage, failure))?;
     stage.pause_before("leave");
-    leave(&init).map_err(|error| {
+    leave(&ready.init).map_err(|error| {
         let failure = Failure {
             error: error.context("cannot hand over to the new root"),
             refused: Vec::new(),
-            trial: false,
+            trial: ready.trial,
         };
         disaster(&mut stage, failure)
     })

@@ -21,6 +21,7 @@
 //! | when nothing can be booted | `emergency` |
 //! | the same work inside another initramfs, and for the kernel's module requests | `roles` |
 //! | what is said, and where | `say` |
+//! | hooks for initramfs-tools, dracut, mkinitcpio | the folders of these names beside `src` |
 #![forbid(unsafe_code)]
 
 pub mod assemble;

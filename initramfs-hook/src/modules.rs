@@ -176,12 +176,18 @@ impl Loader {
 
     fn insert_together(&self, names: &[&str]) -> Vec<String> {
         std::thread::scope(|threads| {
-            let running: Vec<_> = names
-                .iter()
-                .map(|name| threads.spawn(|| self.insert(name)))
-                .collect();
+            let (mut running, mut problems) = (Vec::new(), Vec::new());
+            for name in names {
+                let thread = std::thread::Builder::new();
+                match thread.spawn_scoped(threads, || self.insert(name)) {
+                    Ok(thread) => running.push(thread),
+                    // Without a thread it takes longer, nothing else.
+                    Err(_no_thread) => problems.extend(self.insert(name)),
+                }
+            }
             let ended = running.into_iter().filter_map(|thread| thread.join().ok());
-            ended.flatten().collect()
+            problems.extend(ended.flatten());
+            problems
         })
     }
 

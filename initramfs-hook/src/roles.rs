@@ -58,8 +58,8 @@ fn assemble(target: &Path) -> ExitCode {
         }
     };
     match boot::build(&mut stage, target) {
-        Ok(init) => {
-            let line = format!("{}\n", init.display());
+        Ok(ready) => {
+            let line = format!("{}\n", ready.init.display());
             say(&mut std::io::stdout(), &line, ExitCode::SUCCESS)
         }
         Err(failure) => {
