@@ -76,6 +76,19 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
     crate::deploy::collect(session, &plan, esp_dir.path())
 }
 
+/// The record as it will be written when a trial has ended and only the loader knows. Looks and writes nothing.
+pub(crate) fn foresee(session: &Session) -> Option<State> {
+    let state = session.record.state()?;
+    let open = state.trial.as_ref().filter(|trial| trial.is_open())?;
+    if Some(open.id) == session.booted() || !session.site.has_esp() {
+        return None;
+    }
+    let settings = session.settings.as_ref().ok()?;
+    let esp_dir = session.site.esp().ok()?;
+    let one_shot = OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site);
+    settle(state, session.booted(), one_shot.as_ref()).ok()?
+}
+
 /// Ends a trial that the loader will not enter again, seen from another snapshot.
 fn settle(
     state: &State,

@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) settings: Result<Settings>,
     /// All snapshots.
     pub(crate) entries: Vec<Entry>,
+    /// The record as the next change will write it, where a look already tells that a trial has ended.
+    settled: Option<State>,
     lock: Option<StoreLock>,
 }
 
@@ -35,7 +37,9 @@ impl Session {
     /// Reads everything; locks and writes nothing. Works on whatever is left of a damaged store.
     pub(crate) fn look(site: Site) -> Result<Self> {
         let store = Store::open(&site.top)?;
-        Self::read(site, store, None)
+        let mut session = Self::read(site, store, None)?;
+        session.settled = reconcile::foresee(&session);
+        Ok(session)
     }
 
     /// Takes the lock, then finishes what an earlier change could not.
@@ -55,6 +59,7 @@ impl Session {
             entries: list::all(&store)?,
             site,
             store,
+            settled: None,
             lock,
         })
     }
@@ -92,7 +97,12 @@ impl Session {
 
     /// Who has which role.
     pub(crate) fn roles(&self) -> Roles {
-        Roles::new(self.record.state(), self.booted(), &self.entries)
+        Roles::new(self.current(), self.booted(), &self.entries)
+    }
+
+    /// The record for people: with what is known by now, even if nobody has written it down yet.
+    pub(crate) fn current(&self) -> Option<&State> {
+        self.settled.as_ref().or_else(|| self.record.state())
     }
 
     /// Finds the snapshot that is meant.

@@ -17,7 +17,7 @@ use crate::store::list::{Entry, living_parent};
 pub(crate) fn status(session: &Session) -> Result<Status> {
     let roles = session.roles();
     let report = session.site.report.as_ref();
-    let trial = session.record.state().and_then(|s| s.trial.as_ref());
+    let trial = session.current().and_then(|s| s.trial.as_ref());
     Ok(Status {
         booted: roles.booted,
         mode: report.map(|report| report.mode.clone()),
@@ -61,7 +61,7 @@ fn warnings(session: &Session) -> Vec<String> {
             ));
         }
     }
-    match session.record.state() {
+    match session.current() {
         None => all.push(format!(
             "the state record cannot be read ({}); what boots by default is not changed. Next: rootctl rollback N",
             session.record.damage().join("; ")
@@ -109,7 +109,7 @@ fn state_warnings(state: &State) -> Vec<String> {
 
 /// Looks whether the menu on the ESP is the one of the record.
 fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
-    let (Some(state), Ok(settings)) = (session.record.state(), &session.settings) else {
+    let (Some(state), Ok(settings)) = (session.current(), &session.settings) else {
         return Ok(());
     };
     if !session.site.has_esp() {
@@ -183,7 +183,7 @@ fn describe(session: &Session, entry: &Entry) -> Snapshot {
 
 fn marks(session: &Session, entry: &Entry) -> Vec<String> {
     let roles = session.roles();
-    let state = session.record.state();
+    let state = session.current();
     let is = |id: Option<SnapshotId>| id == Some(entry.id);
     let trial = state
         .and_then(|s| s.trial.as_ref())

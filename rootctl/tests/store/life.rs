@@ -479,11 +479,18 @@ fn no_show() {
         .grubenv()
         .replace("rootctl_tries=1", "rootctl_tries=0");
     std::fs::write(bench.esp().join("rootctl/grubenv"), block).unwrap();
+    let record = std::fs::read(bench.store("state.ab")).unwrap();
+    bench.rootctl(&["status"]).code(0).says(&[
+        "trial      2 failed",
+        "never entered",
+        "next       1",
+    ]);
+    assert!(
+        record == std::fs::read(bench.store("state.ab")).unwrap(),
+        "a look writes nothing"
+    );
     bench.rootctl(&["snap", "new"]).code(0);
-    bench
-        .rootctl(&["status"])
-        .code(0)
-        .says(&["trial      2 failed", "never entered"]);
+    assert!(record != std::fs::read(bench.store("state.ab")).unwrap());
     assert_eq!(
         (bench.status("next").as_str(), bench.menu()),
         ("1", vec![1])
