@@ -96,7 +96,11 @@ fn collect(init: &mut Init, millis: u64, still: impl Fn(&Init) -> bool) {
 fn change(how: End) -> sys::error::Result<Infallible> {
     mount::make_private("/")?;
     std::env::set_current_dir(SHUTDOWN).cannot("enter", SHUTDOWN)?;
-    sys::switchroot::pivot_root(SHUTDOWN, format!("{SHUTDOWN}/old"))?;
+    if let Err(error) = sys::switchroot::pivot_root(SHUTDOWN, format!("{SHUTDOWN}/old")) {
+        // The root is the initramfs itself. Standing in the stage's folder would only keep that in use.
+        std::env::set_current_dir("/").cannot("enter", "/")?;
+        return Err(error);
+    }
     let error = Command::new("/rinit")
         .args([super::ROLE, super::word(how), "/old"])
         .env_clear()

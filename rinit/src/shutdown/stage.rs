@@ -15,6 +15,10 @@ const EACH: u64 = 5_000;
 const ALL: u64 = 30_000;
 /// Writing what is in memory to the disks, in milliseconds.
 const SYNC: u64 = 20_000;
+/// File systems with nothing to lose.
+const IN_MEMORY: [&str; 8] = [
+    "cgroup2", "devpts", "devtmpfs", "proc", "ramfs", "rootfs", "sysfs", "tmpfs",
+];
 /// A mount that was in use may be free once others are gone.
 const PASSES: u32 = 8;
 
@@ -26,7 +30,8 @@ pub(crate) fn run(how: End, root: &str) {
     }
     let mut consoles = Consoles::open();
     sync();
-    let left = unmount_all(root);
+    let mut left = unmount_all(root);
+    left.retain(|entry| !IN_MEMORY.contains(&entry.kind.as_str()));
     for entry in &left {
         let target = entry.target.clone();
         let how = protect(&target);
