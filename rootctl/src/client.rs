@@ -124,10 +124,9 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to `rinit`.
     pub(crate) fn init() -> Result<Self> {
-        Self::connect(run::INIT_SOCKET).map_err(|error| {
-            let why = format!("cannot reach rinit on {}: {error}", run::INIT_SOCKET);
-            let next = "is rinit process 1? see `ps -p 1`";
-            Failure::new(Exit::Failed, why).next(next).into()
+        Self::connect(run::INIT_SOCKET).with_context(|| {
+            let why = format!("cannot reach rinit on {}", run::INIT_SOCKET);
+            Failure::new(Exit::Failed, why).next("is rinit process 1? see `ps -p 1`")
         })
     }
 

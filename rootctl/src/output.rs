@@ -220,7 +220,7 @@ impl Output {
         let next = error
             .downcast_ref::<Failure>()
             .and_then(|failure| failure.next.as_deref());
-        to_stderr(format!("rootctl: {}\n", clean(&format!("{error:#}"))).as_bytes());
+        to_stderr(format!("rootctl: {}\n", clean(&sys::chain(error.as_ref()))).as_bytes());
         if let Some(next) = next {
             to_stderr(format!("next: {}\n", clean(next)).as_bytes());
         }
