@@ -147,6 +147,16 @@ impl Console {
         self.expect_any(&[pattern], deadline)
     }
 
+    /// Waits until `pattern` is said and its line has ended; returns the line.
+    ///
+    /// # Errors
+    /// As [`Self::expect`].
+    pub fn expect_line(&mut self, pattern: &str, deadline: Duration) -> Result<String> {
+        let found = self.expect(pattern, deadline)?;
+        self.expect("\n", deadline)?;
+        Ok(self.line_at(&found).trim().to_owned())
+    }
+
     /// Waits for the first of several patterns.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub(crate) struct Options {
 }
 
 /// Tests that need root and a real kernel, but boot nothing.
-const KERNEL_TESTS: &[&str] = &["namespaces", "init", "stage", "boot_stage"];
+const KERNEL_TESTS: &[&str] = &["namespaces", "init", "supervise", "stage", "boot_stage"];
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
 
@@ -215,4 +215,24 @@ fn streamed(command: &mut Command, sum: &mut Sum) -> Result<bool> {
         .wait()
         .with_context(|| format!("cannot wait for `{text}`"))?
         .success())
+}
+
+#[cfg(test)]
+mod lists {
+    use super::*;
+
+    #[test]
+    fn every_file_of_tests_is_run() {
+        let folder = paths::workspace().join("tests/tests");
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut files: Vec<String> = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|file| file.extension().is_some_and(|end| end == "rs"))
+            .map(|file| file.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        files.sort();
+        let mut listed: Vec<&str> = KERNEL_TESTS.iter().chain(MACHINE_TESTS).copied().collect();
+        listed.sort_unstable();
+        assert_eq!(listed, files);
+    }
 }

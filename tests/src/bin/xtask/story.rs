@@ -68,9 +68,7 @@ impl Story {
     }
 
     fn said(&mut self, what: &str, words: &str) -> Result<()> {
-        self.step(what, |machine| {
-            Ok(machine.console.expect(words, BOOT)?.line.trim().to_owned())
-        })
+        self.step(what, |machine| machine.console.expect_line(words, BOOT))
     }
 
     fn power_on(&mut self, system: &System, firmware: Firmware) -> Result<()> {
@@ -161,12 +159,7 @@ impl Story {
             machine
                 .console
                 .send_line("rootctl deploy second --reboot")?;
-            Ok(machine
-                .console
-                .expect("Linux version", BOOT)?
-                .line
-                .trim()
-                .to_owned())
+            machine.console.expect_line("Linux version", BOOT)
         })?;
         self.login()?;
         self.step("the new snapshot runs, with the package", |machine| {
@@ -197,23 +190,11 @@ impl Story {
                 .console
                 .send_line("rootctl deploy broken --reboot")?;
             machine.console.expect("Linux version", BOOT)?;
-            Ok(machine
-                .console
-                .expect("rootctl.snap=3", BOOT)?
-                .line
-                .trim()
-                .to_owned())
+            machine.console.expect_line("rootctl.snap=3", BOOT)
         })?;
         self.step(
             "by itself the machine is back on the second snapshot",
-            |machine| {
-                Ok(machine
-                    .console
-                    .expect("rootctl.snap=2", 3 * BOOT)?
-                    .line
-                    .trim()
-                    .to_owned())
-            },
+            |machine| machine.console.expect_line("rootctl.snap=2", 3 * BOOT),
         )?;
         self.login()?;
         self.step("rootctl says why", |machine| {
