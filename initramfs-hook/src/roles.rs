@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use sys::power::{End, end};
+
 use crate::boot::{self, Stage};
 use crate::modules::Loader;
 use crate::say::Voice;
@@ -14,10 +16,11 @@ pub const REBOOT: u8 = 3;
 
 const USAGE: &str = "\
 usage: rinit-boot --assemble DIR
+       rinit-boot --reboot
 
 Puts the root that the kernel command line asks for together at DIR, for the hooks of other initramfs generators, and
 prints the program to hand over to. Needs /proc, /sys, /dev and /run. Exit code 0: it is there; 1: it failed; 3: it was
-a trial that failed, reboot now.
+a trial that failed, reboot now: --reboot does that at once, where no other program for it may be at hand.
 As PID 1 of an initramfs, without options, it boots the machine.
 ";
 
@@ -31,6 +34,7 @@ pub fn act(arguments: &[OsString]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
         ["--assemble", dir] => assemble(Path::new(dir)),
+        ["--reboot"] => reboot(),
         // The kernel's own words when it asks for a module.
         ["-q", "--", name] => load(name),
         ["--help" | "-h"] => say(&mut std::io::stdout(), USAGE, ExitCode::SUCCESS),
@@ -72,6 +76,16 @@ fn assemble(target: &Path) -> ExitCode {
             } else {
                 ExitCode::FAILURE
             }
+        }
+    }
+}
+
+fn reboot() -> ExitCode {
+    match end(End::Reboot) {
+        Ok(never) => match never {},
+        Err(error) => {
+            Voice::of_helper().fail(&sys::chain(&error));
+            ExitCode::FAILURE
         }
     }
 }

@@ -19,7 +19,7 @@ installkernel() {
 
 install() {
     inst_binary /usr/lib/rootctl/rinit-boot
-    inst_multiple modprobe reboot
+    inst_multiple modprobe sleep
     # shellcheck disable=SC2154 # moddir is dracut's
     inst_hook cmdline 20 "$moddir/rootctl-cmdline.sh"
     inst_hook mount 20 "$moddir/rootctl-mount.sh"

@@ -17,7 +17,7 @@ rootctl_mount() {
         # A snapshot on trial failed, and that was written down: the next boot leads back.
         warn "rootctl: the trial failed, rebooting"
         sleep 10
-        reboot -f
+        /usr/lib/rootctl/rinit-boot --reboot
         ;;
     *)
         die "rootctl could not put the root together; the reason is above"
