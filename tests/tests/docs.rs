@@ -1,0 +1,54 @@
+//! What the documentation says, held against what exists: paths, links, keys, words, defaults; and every command line
+//! shown in it is run.
+//!
+//! | open | for |
+//! |---|---|
+//! | `docs/pages.rs` | the pages: their command lines, tables and links |
+//! | `docs/facts.rs` | paths, unit keys with defaults and examples, kernel words |
+//! | `docs/shown.rs` | running what a page shows, page by page |
+//! | `docs/house.rs` | a store and a machine for that |
+//! | `docs/cli.rs` | man pages and completions |
+
+#[path = "docs/cli.rs"]
+mod cli;
+#[path = "docs/facts.rs"]
+mod facts;
+#[path = "docs/house.rs"]
+mod house;
+#[path = "docs/pages.rs"]
+mod pages;
+#[path = "docs/shown.rs"]
+mod shown;
+
+use tests::tier::{self, Tier, test};
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test("every_link_leads_to_a_file", facts::links),
+            test("every_path_in_the_architecture_exists", facts::paths),
+            test(
+                "unit_keys_are_documented_and_documented_keys_exist",
+                facts::keys,
+            ),
+            test("examples_of_unit_keys_are_accepted", facts::examples),
+            test(
+                "defaults_of_unit_keys_are_the_documented_ones",
+                facts::defaults,
+            ),
+            test(
+                "words_of_the_kernel_command_line_are_the_documented_ones",
+                facts::words,
+            ),
+            test("settings_of_rinit_are_the_documented_ones", shown::settings),
+            test("every_verb_has_a_man_page_that_names_its_options", cli::man),
+            test(
+                "completions_are_scripts_their_shells_can_read",
+                cli::completions,
+            ),
+            test("commands_named_in_passing_exist", shown::named),
+            test("every_command_shown_does_what_it_says", shown::run_all),
+        ],
+    )
+}
