@@ -224,7 +224,14 @@ fn command(start: &Start, accel: Accel) -> Result<Command> {
         qemu.arg("-drive").arg(format!(
             "if=none,id=disk,format=raw,discard=unmap,file.locking=on,file={path}"
         ));
-        qemu.args(["-device", "virtio-blk-pci,drive=disk,bootindex=0"]);
+        // A kernel that QEMU loads itself counts as the first thing to boot.
+        let first = matches!(start, Start::Disk { .. });
+        let device = if first {
+            "virtio-blk-pci,drive=disk,bootindex=0"
+        } else {
+            "virtio-blk-pci,drive=disk"
+        };
+        qemu.args(["-device", device]);
     }
     Ok(qemu)
 }
