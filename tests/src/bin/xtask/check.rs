@@ -21,7 +21,14 @@ pub(crate) struct Options {
 }
 
 /// Tests that need root and a real kernel, but boot nothing.
-const KERNEL_TESTS: &[&str] = &["namespaces", "init", "supervise", "stage", "boot_stage"];
+const KERNEL_TESTS: &[&str] = &[
+    "namespaces",
+    "init",
+    "supervise",
+    "stage",
+    "boot_stage",
+    "hooks",
+];
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
 
