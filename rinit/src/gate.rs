@@ -3,7 +3,45 @@
 //! A snapshot on trial is good when every unit of the gate was ready in time and stayed so. It is bad as soon as one
 //! failed for good or is late. An ordinary boot is never bad: what would be is "degraded", and the system stays up.
 
-use rootspec::plan::Gate as Rule;
+use std::collections::BTreeSet;
+
+use rootspec::plan::{Gate as Rule, Plan, UnitIndex};
+
+/// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
+const DEFAULT_RULE: Rule = Rule {
+    within: 180_000,
+    stable: 10_000,
+};
+
+/// Who has a say: the units with a `[gate]` that `group` brings up; if there is none, the group itself. A unit that
+/// nobody enabled has no part in this boot, and must not make it a bad one.
+pub(crate) fn rules(plan: &Plan, group: &str) -> Vec<(UnitIndex, String, Rule)> {
+    let Some(group) = plan.find(group) else {
+        return Vec::new();
+    };
+    let unit = |index: UnitIndex| {
+        usize::try_from(index)
+            .ok()
+            .and_then(|at| plan.units.get(at))
+    };
+    let mut reached = BTreeSet::from([group]);
+    let mut open = vec![group];
+    while let Some(definition) = open.pop().and_then(unit) {
+        for other in definition.needs.iter().chain(&definition.wants) {
+            if reached.insert(*other) {
+                open.push(*other);
+            }
+        }
+    }
+    let named = |index: UnitIndex, rule| unit(index).map(|u| (index, u.name.to_string(), rule));
+    let gated = |index: &UnitIndex| named(*index, unit(*index)?.gate?);
+    let rules: Vec<_> = reached.iter().filter_map(gated).collect();
+    if rules.is_empty() {
+        named(group, DEFAULT_RULE).into_iter().collect()
+    } else {
+        rules
+    }
+}
 
 /// What the gate sees of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +168,45 @@ mod tests {
 
     fn judge(trial: bool, now: u64, seen: [Sight; 2]) -> Verdict {
         gate(trial).judge(now, |unit| seen[unit].clone())
+    }
+
+    fn plan(units: &[(&str, &str)]) -> Plan {
+        let source = |(name, text): &(&str, &str)| rootspec::compile::Source {
+            name: name.parse().unwrap(),
+            file: format!("{name}.toml"),
+            text: format!("schema = 1\n{text}\n"),
+        };
+        let sources: Vec<_> = units.iter().map(source).collect();
+        rootspec::compile::compile(&sources, &[])
+    }
+
+    #[test]
+    fn a_required_unit_that_nobody_enabled_has_no_say() {
+        const GATED: &str = "[exec]\nstart = \"/x\"\n[gate]\nrequired = true";
+        let chain = "kind = \"group\"\n[deps]\nwants = [\"middle\"]";
+        let middle = "kind = \"group\"\n[deps]\nneeds = [\"web\"]";
+        let plan = plan(&[
+            ("default", chain),
+            ("middle", middle),
+            ("web", GATED),
+            ("idle", GATED),
+        ]);
+        let names = |group| -> Vec<String> {
+            rules(&plan, group)
+                .into_iter()
+                .map(|(_, name, _)| name)
+                .collect()
+        };
+        assert_eq!(
+            (names("default"), names("nowhere")),
+            (vec!["web".to_owned()], vec![])
+        );
+    }
+
+    #[test]
+    fn without_a_required_unit_the_group_itself_is_judged() {
+        let rules = rules(&plan(&[("default", "kind = \"group\"")]), "default");
+        assert_eq!(rules, [(0, "default".to_owned(), DEFAULT_RULE)]);
     }
 
     #[test]

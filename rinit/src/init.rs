@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rootspec::paths;
-use rootspec::plan::Gate as Rule;
 use rootspec::report::BootReport;
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
@@ -24,7 +23,7 @@ use sys::signal::Signals;
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::gate::{Gate, Sight, Verdict};
+use crate::gate::{self, Gate, Sight, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
 use crate::logs::{Handover, Logs};
@@ -45,11 +44,6 @@ const BOOT_GOOD: &str = "boot-good";
 const BOOT_BAD: &str = "boot-bad";
 /// How long `boot-bad` may take before the machine reboots all the same, in milliseconds.
 const REJECT: u64 = 60_000;
-/// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
-const DEFAULT_RULE: Rule = Rule {
-    within: 180_000,
-    stable: 10_000,
-};
 
 /// What the system as a whole does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +172,7 @@ impl Init {
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
         let report = report.and_then(|text| BootReport::from_toml(&text).ok());
         let trial = report.is_some_and(|report| report.is_trial());
-        let rules = rules(&plan, &config);
+        let rules = gate::rules(&plan, &config.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),
             |path| path.display().to_string(),
@@ -563,25 +557,6 @@ const USR2: i32 = 12;
 const TERM: i32 = 15;
 const CHLD: i32 = 17;
 const PWR: i32 = 30;
-
-/// The units of the gate; if there is none, the default group.
-fn rules(plan: &rootspec::plan::Plan, config: &Config) -> Vec<(UnitId, String, Rule)> {
-    let mut rules: Vec<_> = (0..)
-        .zip(&plan.units)
-        .filter_map(|(unit, definition)| {
-            let rule = definition.gate?;
-            Some((unit, definition.name.to_string(), rule))
-        })
-        .collect();
-    if rules.is_empty() {
-        let name = &config.default_group;
-        rules.extend(
-            plan.find(name)
-                .map(|unit| (unit, name.clone(), DEFAULT_RULE)),
-        );
-    }
-    rules
-}
 
 fn sight(core: &Core, unit: UnitId) -> Sight {
     let record = core.record(unit);
