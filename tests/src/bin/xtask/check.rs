@@ -28,6 +28,7 @@ const KERNEL_TESTS: &[&str] = &[
     "stage",
     "boot_stage",
     "hooks",
+    "docs",
 ];
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
