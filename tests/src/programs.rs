@@ -45,6 +45,8 @@ impl Programs {
             run::quiet(install.arg(program).arg(root.join(place)))?;
         }
         install_units(root)?;
+        let sbin = root.join("usr/sbin");
+        fs::create_dir_all(&sbin).with_context(|| format!("cannot make {}", sbin.display()))?;
         run::quiet(run::command("ln", ["-sfn", "../bin/rinit"]).arg(root.join("usr/sbin/init")))
     }
 }
