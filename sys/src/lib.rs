@@ -31,6 +31,7 @@
 //! | `space` | free space, reading past the page cache |
 //! | `btrfs_fs` | a whole btrfs: its UUID |
 //! | `socket` | Unix sockets: listening, credentials, passing descriptors |
+//! | `../bare/bench.rs` | a program of its own without a C library, for `cargo xtask bench init` |
 #![allow(
     unsafe_code,
     reason = "this crate exists to hold the unsafe calls, each with its reason"

@@ -12,6 +12,7 @@
 //! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
+//! - [`bench`]: what the benchmark of boots starts, and how its time stamps are judged;
 //! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
@@ -20,6 +21,7 @@
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod console;
 pub mod disk;
 pub mod grub;

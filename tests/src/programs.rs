@@ -110,6 +110,32 @@ pub fn rinit() -> Result<PathBuf> {
     fixed("rinit", "rinit")
 }
 
+/// Builds the small program that the benchmark of boots runs inside. It has no C library, which cargo cannot
+/// be told about one program only.
+///
+/// # Errors
+/// When the compiler fails; its own words are on the terminal.
+pub fn bench() -> Result<PathBuf> {
+    let made = paths::cache()?.join("bench");
+    let compiler = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let mut build = run::command(&compiler, ["--edition", "2024", "--target", STATIC_TARGET]);
+    build.args(BARE).arg("-o").arg(&made);
+    run_cargo(build.arg(paths::workspace().join("sys/bare/bench.rs")))?;
+    Ok(made)
+}
+
+/// A program that begins at its own `_start` and calls nobody.
+const BARE: [&str; 8] = [
+    "-Copt-level=3",
+    "-Clto=fat",
+    "-Cpanic=abort",
+    "-Cstrip=symbols",
+    "-Crelocation-model=static",
+    "-Ctarget-feature=+crt-static",
+    "-Clink-args=-nostartfiles -nostdlib",
+    "--crate-type=bin",
+];
+
 /// A static program. Each package is built by itself: built together, each would get the features that any
 /// of them asks of a shared crate.
 fn fixed(package: &str, program: &str) -> Result<PathBuf> {

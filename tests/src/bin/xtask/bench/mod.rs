@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: figures against their goals. No timed tests: a person reads them, on a quiet machine.
 //!
+//! - `init.rs`: rinit with fifty services, in namespaces, against a program that only starts them;
 //! - `race.rs`: the boot stage against an initramfs of busybox and shell, in QEMU.
 
+mod init;
 mod race;
 
 use crate::Common;
@@ -31,6 +33,15 @@ enum What {
         #[arg(long, default_value_t = 20)]
         runs: u32,
     },
+    /// From the exec of rinit to fifty services ready, against a program that only starts them; memory, wake-ups
+    Init {
+        /// How often each
+        #[arg(long, default_value_t = 7)]
+        runs: u32,
+        /// Measure in the real-time class: for a host that has other work to do
+        #[arg(long)]
+        rt: bool,
+    },
     /// From the start of /init to the system's own, against a busybox initramfs, in QEMU
     Race {
         /// How often each
@@ -48,49 +59,47 @@ const STAGE_GOAL: u64 = 50;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;
-    let good = match options.what {
+    match options.what {
         What::Size => size()?,
         What::BootStage { runs } => boot_stage(runs.max(1))?,
+        What::Init { runs, rt } => init::init(runs.max(1), rt)?,
         What::Race { runs } => race::race(runs.max(1))?,
-    };
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    }
+    // A missed goal is for a person to judge, who knows what else the machine did.
+    Ok(ExitCode::SUCCESS)
 }
 
-fn size() -> Result<bool> {
+fn size() -> Result<()> {
     let programs = programs::build()?;
     for (program, place) in programs.places() {
         say::line(&format!("{place:<32} {:>9} bytes", bytes(program)?));
     }
-    let rinit = judge(
-        "rinit, static",
-        bytes(&programs.rinit)?,
-        RINIT_GOAL,
-        "bytes",
-    );
-    let initramfs = judge(
+    let rinit = bytes(&programs.rinit)?;
+    judge("rinit, static", rinit, RINIT_GOAL, "bytes");
+    let initramfs = initramfs_bytes(&programs)?;
+    judge(
         "initramfs without modules",
-        initramfs_bytes(&programs)?,
+        initramfs,
         INITRAMFS_GOAL,
         "bytes",
     );
-    Ok(rinit && initramfs)
+    Ok(())
 }
 
 /// Lets the real builder make an initramfs for a root that has a kernel but no modules.
 fn initramfs_bytes(programs: &programs::Programs) -> Result<u64> {
     let scratch = Scratch::new("bench")?;
     let root = scratch.join("root");
-    programs.install(&root)?;
-    let release = "0-bench";
-    for folder in [format!("usr/lib/modules/{release}"), "boot".to_owned()] {
+    let release = "0.0.0-bench";
+    let modules = format!("usr/lib/modules/{release}");
+    for folder in ["usr/sbin", "boot", modules.as_str()] {
         let folder = root.join(folder);
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
+    // depmod looks there, as all of Debian does.
+    std::os::unix::fs::symlink("usr/lib", root.join("lib")).context("cannot link lib")?;
+    programs.install(&root)?;
     initramfs::kernel_of(
         &rootfs::tar()?,
         &root.join(format!("boot/vmlinuz-{release}")),
@@ -114,7 +123,7 @@ fn initramfs_bytes(programs: &programs::Programs) -> Result<u64> {
 }
 
 /// From the start of the program to the complete tree, as its own report says; the device is there already.
-fn boot_stage(runs: u32) -> Result<bool> {
+fn boot_stage(runs: u32) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..runs {
         let image = StoreImage::new()?;
@@ -129,15 +138,15 @@ fn boot_stage(runs: u32) -> Result<bool> {
         "boot stage, {runs} runs in mode tmpfs: {} ms at best, {worst} ms at worst",
         at(0)
     ));
-    Ok(judge("boot stage, median", median, STAGE_GOAL, "ms"))
+    judge("boot stage, median", median, STAGE_GOAL, "ms");
+    Ok(())
 }
 
-fn judge(what: &str, value: u64, goal: u64, unit: &str) -> bool {
+fn judge(what: &str, value: u64, goal: u64, unit: &str) {
     let verdict = if value <= goal { "kept" } else { "MISSED" };
     say::line(&format!(
         "{what:<32} {value:>9} {unit}, at most {goal}: {verdict}"
     ));
-    value <= goal
 }
 
 fn bytes(file: &Path) -> Result<u64> {
