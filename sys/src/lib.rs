@@ -39,8 +39,8 @@
 
 pub mod block;
 pub mod btrfs;
-pub mod cgroup;
 pub mod btrfs_fs;
+pub mod cgroup;
 pub mod clock;
 pub mod console;
 pub mod copy;
