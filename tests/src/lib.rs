@@ -8,6 +8,7 @@
 //! - [`grub`], [`limine`]: put a boot loader into an image without its installer;
 //! - [`limine_reader`]: a second reader of `limine.conf`, made apart from the writer, and its checks;
 //! - [`initramfs`]: a small busybox initramfs, for probes and for trials of the loaders;
+//! - [`hooks`]: images that other generators of initramfs make with our hooks;
 //! - [`store_image`]: a small store on an image, laid out by hand; [`stage_run`]: the boot stage over it;
 //! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
@@ -17,7 +18,8 @@
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
 //!
-//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `stage` (tier 2), `loaders`, `boot` (tier 3).
+//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `supervise`, `stage`, `boot_stage`,
+//! `hooks` (tier 2), `loaders`, `boot`, `hook_boots` (tier 3).
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]
 
@@ -26,6 +28,7 @@ pub mod console;
 pub mod disk;
 pub mod grub;
 pub mod guest;
+pub mod hooks;
 pub mod host;
 pub mod initramfs;
 pub mod isolate;

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
+use tests::hooks::{Generator, Workshop};
 use tests::paths::{self, Scratch};
 use tests::tier::{self, Outcome, Tier, test};
 use tests::{initramfs, run};
@@ -32,6 +33,19 @@ fn main() -> std::process::ExitCode {
             test(
                 "mkinitcpio_and_dracut_mount_the_root_themselves_without_a_word_of_rootctl",
                 stays_out,
+            ),
+            test(
+                "initramfs_tools_of_debian_packs_the_boot_stage_its_script_and_modules",
+                || packs(Generator::InitramfsTools, &["scripts/rootctl"]),
+            ),
+            test(
+                "dracut_of_debian_packs_the_boot_stage_its_scripts_and_modules",
+                || {
+                    packs(
+                        Generator::Dracut,
+                        &["rootctl-cmdline.sh", "rootctl-mount.sh"],
+                    )
+                },
             ),
         ],
     )
@@ -331,4 +345,33 @@ fn put(file: &Path, text: &str) -> Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Makes an image with Debian's package of a generator, and looks for what a boot needs.
+fn packs(generator: Generator, scripts: &[&str]) -> Result<Outcome> {
+    // The store, the layers, images, the next try; and the disk of the machine tests, which is not our hooks' to add.
+    const MODULES: &[&str] = &[
+        "btrfs",
+        "overlay",
+        "loop",
+        "squashfs",
+        "erofs",
+        "efivarfs",
+        "virtio_blk",
+    ];
+    let workshop = Workshop::new(generator)?;
+    if let Err(why) = workshop.fetch() {
+        return Ok(Outcome::Skipped(format!("{why:#}")));
+    }
+    let made = workshop.make()?;
+    for name in ["usr/lib/rootctl/rinit-boot"].iter().chain(scripts) {
+        ensure!(made.has(name), "the image of {generator:?} has no {name}");
+    }
+    for module in MODULES {
+        ensure!(
+            made.has_module(module),
+            "the image of {generator:?} has no module {module}"
+        );
+    }
+    Ok(Outcome::Passed)
 }
