@@ -58,6 +58,11 @@ impl StoreImage {
         Ok(image)
     }
 
+    /// The image's file, to be a machine's disk.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Mounts the top level while `work` runs.
     ///
     /// # Errors

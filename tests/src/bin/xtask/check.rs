@@ -31,7 +31,7 @@ const KERNEL_TESTS: &[&str] = &[
     "docs",
 ];
 /// Tests that boot machines.
-const MACHINE_TESTS: &[&str] = &["loaders", "boot"];
+const MACHINE_TESTS: &[&str] = &["loaders", "boot", "hook_boots"];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;
