@@ -62,6 +62,12 @@ impl Trial {
         }
     }
 
+    /// True until it was judged bad; the last try counts, while it runs. (Success has no phase.)
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.phase != Phase::Failed
+    }
+
     /// True while another try may start.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -95,7 +101,13 @@ pub fn arrive(state: &State, id: SnapshotId, boot_id: &str) -> Arrival {
         return Arrival::Ordinary;
     }
     if trial.phase == Phase::Failed {
-        return Arrival::AlreadyFailed;
+        // What was good before, or is pinned, has its own entry in the menu: entered by that, it is no try.
+        let own_entry = state.previous == Some(id) || state.pins.contains(&id);
+        return if own_entry {
+            Arrival::Ordinary
+        } else {
+            Arrival::AlreadyFailed
+        };
     }
     let mut next = State {
         seq: state.seq.saturating_add(1),
@@ -129,6 +141,8 @@ pub fn reject(state: &State, id: SnapshotId, reason: &str) -> Option<State> {
     };
     Some(State {
         seq: state.seq.saturating_add(1),
+        // A confirmation that was cut off must not be finished any more.
+        confirming: state.confirming.filter(|confirming| *confirming != id),
         trial: Some(failed),
         ..state.clone()
     })
@@ -217,6 +231,32 @@ mod tests {
     fn confirming_the_good_one_again_keeps_the_previous_one() {
         let once = end_confirm(&on_trial(2), id(2));
         assert_eq!(end_confirm(&once, id(2)).previous, Some(id(1)));
+    }
+
+    #[test]
+    fn a_failed_trial_of_what_was_good_before_can_still_be_entered_by_its_own_entry() {
+        let before = State {
+            previous: Some(id(2)),
+            ..on_trial(1)
+        };
+        let state = reject(&before, id(2), "late").unwrap();
+        assert_eq!(arrive(&state, id(2), "b"), Arrival::Ordinary);
+    }
+
+    #[test]
+    fn a_rejection_ends_a_confirmation_that_was_cut_off() {
+        let state = reject(&begin_confirm(&on_trial(1), id(2)), id(2), "late").unwrap();
+        assert_eq!((state.confirming, state.good), (None, Some(id(1))));
+        assert_eq!(arrive(&state, id(2), "b"), Arrival::AlreadyFailed);
+    }
+
+    #[test]
+    fn the_last_try_is_pending_while_it_runs_and_no_other_may_start() {
+        let Arrival::Try(state) = arrive(&on_trial(1), id(2), "b") else {
+            panic!("refused")
+        };
+        let trial = state.trial.unwrap();
+        assert!(trial.is_pending() && !trial.is_open());
     }
 
     #[test]

@@ -89,6 +89,7 @@ fn reject(
     };
     progress.step(&format!("record that the trial of snapshot {id} failed"));
     session.write_state(after)?;
+    crate::reconcile::reconcile(session, progress)?;
     // The loader must not enter it once more. If the ESP cannot be reached, the boot stage still turns it away.
     if let (Ok(esp_dir), Ok(settings)) = (session.site.esp(), session.settings()) {
         if let Some(one_shot) =
@@ -103,7 +104,7 @@ fn reject(
 /// The record when `id` has become the default. An open trial of another snapshot ends; a failed one keeps its reason.
 pub(crate) fn after(before: &State, id: SnapshotId) -> State {
     let mut after = trial::end_confirm(before, id);
-    after.trial = after.trial.filter(|trial| !trial.is_open());
+    after.trial = after.trial.filter(|trial| !trial.is_pending());
     after
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use rootspec::SnapshotId;
+use rootspec::meta::Meta;
 use rootspec::paths::store as names;
 use rootspec::protocol::store::{Delete, Deleted};
 use rootspec::state::State;
@@ -21,6 +22,9 @@ pub(crate) fn delete(session: &mut Session, ask: &Delete) -> Result<Deleted> {
         if !ids.contains(&id) {
             ids.push(id);
         }
+    }
+    for id in &ids {
+        nobody_merges_from(*id, &ids, session)?;
     }
     if ids.is_empty() {
         return Guard::usage("no snapshot was named").err();
@@ -55,6 +59,24 @@ fn may_go(id: SnapshotId, session: &Session) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// A snapshot that never booted takes the changes of its base's `/etc` along at its first boot: until then they stay.
+fn nobody_merges_from(id: SnapshotId, going: &[SnapshotId], session: &Session) -> Result<()> {
+    let waits = |meta: &&Meta| {
+        meta.etc_base == Some(id)
+            && !going.contains(&meta.id)
+            && !session.store.etc(meta.id).exists()
+    };
+    match session.metas().find(waits) {
+        Some(meta) => Guard::refused(format!(
+            "snapshot {id} stays: the first boot of snapshot {} takes over its /etc",
+            meta.id
+        ))
+        .next(format!("rootctl snap delete {} {id}", meta.id))
+        .err(),
+        None => Ok(()),
+    }
 }
 
 /// What must stay. A failed trial is only remembered, not needed.

@@ -145,6 +145,16 @@ fn prepare(store: &Store) -> Result<StoreLock> {
     }
     sys::fs::make_dir(store.dir(), 0o700)?;
     let lock = store.lock("store init")?;
+    // Somebody may have made one since; and a file that cannot be looked at is not an absent one.
+    let format = store.path(names::FORMAT);
+    if format
+        .try_exists()
+        .map_err(|error| sys::SysError::new("look at", &format, error))?
+    {
+        return Guard::refused(format!("{} holds a store already", store.top().display()))
+            .next("rootctl --root DIR status")
+            .err();
+    }
     if store.path(names::STATE).exists() && holds_snapshots(store) {
         return Guard::refused(format!(
             "{} holds snapshots and a state record, but no FORMAT file: it may be a damaged store, and nothing was changed",

@@ -69,7 +69,7 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
     if state.menu != plan.state.menu {
         session.write_state(plan.state.clone())?;
     }
-    let open = state.trial.as_ref().is_some_and(trial::Trial::is_open);
+    let open = state.trial.as_ref().is_some_and(trial::Trial::is_pending);
     if let (Some(one_shot), false) = (&one_shot, open) {
         one_shot.clear()?;
     }
@@ -79,7 +79,7 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
 /// The record as it will be written when a trial has ended and only the loader knows. Looks and writes nothing.
 pub(crate) fn foresee(session: &Session) -> Option<State> {
     let state = session.record.state()?;
-    let open = state.trial.as_ref().filter(|trial| trial.is_open())?;
+    let open = state.trial.as_ref().filter(|trial| trial.is_pending())?;
     if Some(open.id) == session.booted() || !session.site.has_esp() {
         return None;
     }

@@ -41,7 +41,7 @@ pub(crate) fn rollback(
 
 /// Where to without a target: an open trial is called off, else the one that was good before comes back.
 fn back_to(state: &State) -> Result<SnapshotId> {
-    let trial = state.trial.as_ref().filter(|trial| trial.is_open());
+    let trial = state.trial.as_ref().filter(|trial| trial.is_pending());
     let target = match trial {
         Some(_) => state.good,
         None => state.previous,

@@ -122,7 +122,13 @@ impl<'a> Service<'a> {
             }
             method::BOOT_OK => {
                 let ask: store::BootOk = take(given)?;
-                let mut session = self.change("boot-ok", progress)?;
+                let mut session = match ask.reject {
+                    Some(_) => {
+                        self.must_be_allowed()?;
+                        Session::lock_only(Site::find(self.args)?, "boot-ok")?
+                    }
+                    None => self.change("boot-ok", progress)?,
+                };
                 confirm::boot_ok(&mut session, &ask, progress)?;
                 json(status::status(&session)?)?
             }

@@ -44,11 +44,17 @@ impl Session {
 
     /// Takes the lock, then finishes what an earlier change could not.
     pub(crate) fn change(site: Site, verb: &str, progress: &mut Progress<'_>) -> Result<Self> {
+        let mut session = Self::lock_only(site, verb)?;
+        reconcile::reconcile(&mut session, progress)?;
+        Ok(session)
+    }
+
+    /// Takes the lock and finishes nothing: for a verdict that an unfinished confirmation must not forestall.
+    pub(crate) fn lock_only(site: Site, verb: &str) -> Result<Self> {
         let store = Store::open(&site.top)?;
         let lock = store.lock(verb)?;
-        let mut session = Self::read(site, store, Some(lock))?;
+        let session = Self::read(site, store, Some(lock))?;
         session.record.must_be_ours()?;
-        reconcile::reconcile(&mut session, progress)?;
         Ok(session)
     }
 

@@ -92,7 +92,7 @@ fn may_be_tried(state: &State, id: SnapshotId, booted: Option<SnapshotId>) -> Re
     let running = state
         .trial
         .as_ref()
-        .filter(|trial| trial.is_open() && Some(trial.id) == booted);
+        .filter(|trial| trial.is_pending() && Some(trial.id) == booted);
     if let Some(trial) = running {
         return Guard::refused(format!(
             "the running snapshot {} is itself on trial; the next trial waits for its verdict",

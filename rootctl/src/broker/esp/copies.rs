@@ -145,11 +145,15 @@ fn content_is(path: &Path, file: &EspFile) -> Result<bool> {
     Ok(hash(open).with_context(reading)?.0 == file.blake2b)
 }
 
-/// Removes our boot files that the live menu does not name. The menu must be behind a barrier.
+/// Removes our boot files that the live menu does not name.
 pub(crate) fn collect(dir: &Path, named: &[EspFile]) -> Result<u32> {
     let mut removed = 0;
     for name in present(dir)?.keys() {
         if !named.iter().any(|file| file.name == *name) {
+            if removed == 0 {
+                // The menu that was read may be in the cache only, if whoever wrote it was killed.
+                sys::fs::fat_barrier(dir)?;
+            }
             let path = dir.join(name);
             std::fs::remove_file(&path)
                 .with_context(|| format!("cannot remove {}", path.display()))?;

@@ -105,7 +105,7 @@ pub(crate) fn plan<'a>(
             .next("rootctl rollback N")
             .err();
     };
-    let trial = state.trial.as_ref().filter(|trial| trial.is_open());
+    let trial = state.trial.as_ref().filter(|trial| trial.is_pending());
     let mut wanted = vec![(good, Role::Good)];
     wanted.extend(state.previous.map(|id| (id, Role::Previous)));
     wanted.extend(trial.map(|trial| (trial.id, Role::Trial)));
