@@ -1,7 +1,11 @@
 //! `rootctl power`
 
-use anyhow::Result;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, Result};
 use rootspec::protocol::init::{Power, method};
+use signal_hook::consts::{SIGHUP, SIGTERM};
 
 use super::Context;
 use crate::cli::PowerAction;
@@ -25,6 +29,17 @@ pub(super) fn ask(action: PowerAction) -> Result<()> {
     let ask = Power {
         action: action.to_owned(),
     };
+    outlive_the_farewell()?;
     let _done: serde_json::Value = Client::init()?.call(method::POWER, &ask)?;
+    Ok(())
+}
+
+/// The way down sends everyone a hang-up and SIGTERM, often before this program has told that its request was granted.
+fn outlive_the_farewell() -> Result<()> {
+    let seen = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&seen))
+            .context("cannot prepare for the way down")?;
+    }
     Ok(())
 }
