@@ -87,21 +87,30 @@ fn say(text: &str, code: ExitCode) -> ExitCode {
     code
 }
 
-/// PID 1. It may not end: where even waiting is impossible, it says so and stands still, so that the machine can be
-/// looked at instead of panicking.
+/// How long the reason stays on the console when PID 1 cannot work, in seconds.
+const LAST_WORDS: u32 = 30;
+
+/// PID 1. It may not end: where even waiting is impossible, it says so for a while and reboots.
 fn boot() -> ExitCode {
-    let error = match init::run() {
-        Ok(never) => match never {},
-        Err(error) => error,
+    let text = match std::panic::catch_unwind(init::run) {
+        Ok(Ok(never)) => match never {},
+        Ok(Err(error)) => sys::chain(&error),
+        Err(_panic) => "a fault of its own before the loop began".to_owned(),
     };
-    let text = sys::chain(&error);
     let mut consoles = sys::console::Consoles::open();
     consoles.say(&format!(
-        "rinit: cannot go on: {text}; reboot the machine\n"
+        "rinit: cannot go on: {text}; the machine reboots in {LAST_WORDS} s\n"
     ));
-    loop {
+    for _ in 0..LAST_WORDS {
         // Collecting the dead is the one duty left.
         while sys::process::reap().is_some() {}
         std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    // A snapshot on trial is left by this; a good one gets another chance. Where even that is refused, standing still
+    // is better than ending: the kernel would panic.
+    loop {
+        let Err(error) = sys::power::end(sys::power::End::Reboot);
+        consoles.say(&format!("rinit: {}\n", sys::chain(&error)));
+        std::thread::sleep(std::time::Duration::from_secs(60));
     }
 }

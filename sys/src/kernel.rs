@@ -348,6 +348,11 @@ impl Kernel for Linux {
     }
 
     fn remove_group(&mut self, group: Group) {
+        if let Some(events) = group.events() {
+            // Not watched is as good as no longer watched. Closing alone does not end it while a child that has not
+            // executed its program yet holds a copy.
+            self.epoll.remove(events).ok();
+        }
         if let Ok(groups) = &self.groups {
             groups.remove(group);
         }

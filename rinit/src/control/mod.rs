@@ -221,10 +221,21 @@ impl Init {
         }
         if stays {
             self.answer(&mut client);
-            if self.settle(number, &mut client) {
-                self.control.clients.insert(number, client);
-            }
         }
+        if stays && self.settle(number, &mut client) {
+            self.control.clients.insert(number, client);
+        } else {
+            self.close(&client);
+        }
+    }
+
+    /// A child that has not executed its program yet holds a copy of the connection: closing ours alone would neither
+    /// end it for the peer nor for the loop, which would be woken by it for ever.
+    fn close(&self, client: &Client) {
+        let kernel = &self.all.hands.kernel;
+        // Either may be gone already, which is what is wanted.
+        kernel.epoll().remove(&client.stream).ok();
+        client.stream.shutdown(std::net::Shutdown::Both).ok();
     }
 
     /// Answers requests in order; one that has to wait holds those behind it.
@@ -287,6 +298,8 @@ impl Init {
             }
             if self.settle(number, &mut client) {
                 self.control.clients.insert(number, client);
+            } else {
+                self.close(&client);
             }
         }
     }

@@ -32,6 +32,12 @@ impl Core {
             }
             let definition = self.unit(unit);
             list.extend(definition.needs.iter().chain(&definition.wants));
+            // Whoever goes down before it may have waited for it to be down first, and need not any more.
+            let firsts = [&definition.needs, &definition.wants, &definition.after];
+            let firsts: Vec<_> = firsts.into_iter().flatten().copied().collect();
+            for first in firsts {
+                self.enqueue(first);
+            }
         }
     }
 

@@ -218,7 +218,9 @@ pub fn spawn(
     let name = job.argv.first().map_or("", String::as_str);
     let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).cannot("start", name)?;
-    let prepared = Box::new(prepare(job, fds, told.as_raw_fd())?);
+    let lifted = lift(fds).cannot("start", name)?;
+    let fds: Vec<_> = lifted.iter().map(|(fd, to)| (fd.as_fd(), *to)).collect();
+    let prepared = Box::new(prepare(job, &fds, told.as_raw_fd())?);
     let mut stack: Vec<u64> = Vec::new();
     let words = STACK.div_ceil(size_of::<u64>());
     stack
@@ -268,6 +270,16 @@ pub fn spawn(
         failed: None,
     };
     Ok(Spawned { pid, pidfd, flight })
+}
+
+/// Copies of the descriptors above all numbers that are given out: the child can then give each its number without
+/// overwriting one that is still to come. Ours are closed after the clone; the child has a table of its own.
+fn lift(fds: &[(BorrowedFd<'_>, i32)]) -> rustix::io::Result<Vec<(OwnedFd, i32)>> {
+    let top = fds.iter().map(|(_, to)| *to).max().unwrap_or(2).max(2);
+    let above = top.saturating_add(1);
+    fds.iter()
+        .map(|(fd, to)| Ok((rustix::io::fcntl_dupfd_cloexec(fd, above)?, *to)))
+        .collect()
 }
 
 /// `CLONE_CLEAR_SIGHAND` and `CLONE_INTO_CGROUP` of `linux/sched.h`; beyond the 32 bits that libc's type holds.
