@@ -14,6 +14,8 @@ pub(crate) struct Config {
     pub(crate) default_group: String,
     /// How long an orderly shutdown may take, in milliseconds.
     pub(crate) shutdown_deadline: u64,
+    /// How long confirming a good trial may take, with all its tries, in milliseconds.
+    pub(crate) confirm_deadline: u64,
     /// Group id of those who may change things, beside root.
     pub(crate) control_gid: Option<u32>,
     /// Why only a rescue login is started.
@@ -25,6 +27,7 @@ impl Default for Config {
         Self {
             default_group: "default".to_owned(),
             shutdown_deadline: 90_000,
+            confirm_deadline: 300_000,
             control_gid: None,
             rescue: None,
         }
@@ -44,6 +47,7 @@ struct Written {
 struct Manager {
     default_group: Option<String>,
     shutdown_deadline: Option<Millis>,
+    confirm_deadline: Option<Millis>,
 }
 
 #[derive(Deserialize, Default)]
@@ -67,6 +71,9 @@ pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Con
         // A shutdown without an end would be no shutdown.
         config.shutdown_deadline = deadline.0.clamp(1_000, 3_600_000);
     }
+    if let Some(deadline) = written.manager.confirm_deadline {
+        config.confirm_deadline = deadline.0.clamp(1_000, 3_600_000);
+    }
     if let Some(name) = written.control.group {
         let found = gid(&name);
         if found.is_none() {
@@ -83,13 +90,14 @@ mod tests {
 
     #[test]
     fn what_is_not_said_keeps_its_default() {
-        let text = "[manager]\nshutdown_deadline = \"30s\"\n[control]\ngroup = \"adm\"\n";
+        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\n[control]\ngroup = \"adm\"\n";
         let config = parse(text, |name| (name == "adm").then_some(4)).unwrap();
         assert_eq!(config.default_group, "default");
         assert_eq!(
             (config.shutdown_deadline, config.control_gid),
             (30_000, Some(4))
         );
+        assert_eq!(config.confirm_deadline, 3_600_000);
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(crate) enum Sight {
 pub(crate) enum Verdict {
     /// Not yet. To be asked again at this time at the latest.
     Pending(u64),
+    /// All is well, but nobody who chooses what boots knows that yet; with what is in the way. On a trial.
+    Unconfirmed(Vec<String>),
     /// All is well.
     Good,
     /// Something is missing, with the reasons; on an ordinary boot.
@@ -73,7 +75,7 @@ impl Verdict {
     /// Its word in the protocol.
     pub(crate) fn word(&self) -> &'static str {
         match self {
-            Self::Pending(_) => "pending",
+            Self::Pending(_) | Self::Unconfirmed(_) => "pending",
             Self::Good => "good",
             Self::Degraded(_) => "degraded",
             Self::Bad(_) => "bad",
@@ -84,7 +86,7 @@ impl Verdict {
     pub(crate) fn reasons(&self) -> &[String] {
         match self {
             Self::Pending(_) | Self::Good => &[],
-            Self::Degraded(reasons) | Self::Bad(reasons) => reasons,
+            Self::Unconfirmed(reasons) | Self::Degraded(reasons) | Self::Bad(reasons) => reasons,
         }
     }
 }
@@ -141,10 +143,26 @@ impl<Id: Copy> Gate<Id> {
             };
         }
         match (reasons.is_empty(), next) {
-            (false, _) if self.trial => Verdict::Bad(reasons),
-            (false, _) => Verdict::Degraded(reasons),
+            (false, _) => self.not_good(reasons),
             (true, Some(when)) => Verdict::Pending(when),
             (true, None) => Verdict::Good,
+        }
+    }
+
+    /// The verdict when `confirmer` could not make it last: such a trial would be left at the next boot anyway, without
+    /// a word, so it is left now, with the reason.
+    pub(crate) fn unconfirmed(&self, confirmer: &str, why: &str) -> Verdict {
+        self.not_good(vec![format!(
+            "it is good, but {confirmer} could not confirm it: {why}"
+        )])
+    }
+
+    /// An ordinary boot stays up, whatever is missing: there is nothing better to go back to.
+    fn not_good(&self, reasons: Vec<String>) -> Verdict {
+        if self.trial {
+            Verdict::Bad(reasons)
+        } else {
+            Verdict::Degraded(reasons)
         }
     }
 }
@@ -235,6 +253,14 @@ mod tests {
         assert_eq!(judge(false, 1001, seen), Verdict::Degraded(words));
         let late = judge(true, 1100, [Sight::Up(1001), Sight::Pending]);
         assert_eq!(late.reasons(), ["db was not ready within 100 ms"]);
+    }
+
+    #[test]
+    fn what_cannot_be_confirmed_is_left_on_a_trial_and_told_otherwise() {
+        let verdict = |trial| gate(trial).unconfirmed("boot-good", "no ESP");
+        let words = vec!["it is good, but boot-good could not confirm it: no ESP".to_owned()];
+        assert_eq!(verdict(true), Verdict::Bad(words.clone()));
+        assert_eq!(verdict(false), Verdict::Degraded(words));
     }
 
     #[test]

@@ -22,14 +22,15 @@ use sys::process::Wait;
 use sys::signal::Signals;
 
 use crate::config::Config;
+use crate::confirm::Confirmation;
 use crate::control::Control;
-use crate::gate::{self, Gate, Sight, Verdict};
+use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
 use crate::logs::{Handover, Logs};
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
-use crate::supervisor::{Core, Event, News, State, UnitId, Wish};
+use crate::supervisor::{Core, Event, News, State, UnitId};
 use crate::voice::{self, Voice};
 use crate::{setup, words};
 
@@ -39,12 +40,6 @@ const LOADER: u64 = token::OTHERS + 2;
 const LOGGER: u64 = token::OTHERS + 3;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
-/// Units that the gate starts.
-const BOOT_GOOD: &str = "boot-good";
-const BOOT_BAD: &str = "boot-bad";
-/// How long `boot-bad` may take before the machine reboots all the same, in milliseconds.
-const REJECT: u64 = 60_000;
-
 /// What the system as a whole does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -68,9 +63,11 @@ pub(crate) struct Init {
     pub(crate) voice: Voice,
     pub(crate) logs: Logs,
     signals: Signals,
-    gate: Gate<UnitId>,
+    pub(crate) gate: Gate<UnitId>,
+    /// A trial judged good is being made the default.
+    pub(crate) confirming: Option<Confirmation>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
-    rejecting: Option<u64>,
+    pub(crate) rejecting: Option<u64>,
     /// There may be dead children left to collect.
     children: bool,
     /// The shutdown stage has been copied.
@@ -190,6 +187,7 @@ impl Init {
             logs: Logs::new(program.clone()),
             signals,
             gate: Gate::new(rules, trial, began),
+            confirming: None,
             rejecting: None,
             children: false,
             staged: false,
@@ -262,6 +260,7 @@ impl Init {
     fn deadline(&self) -> Option<u64> {
         let gate = match &self.verdict {
             Verdict::Pending(when) => Some(*when),
+            Verdict::Unconfirmed(_) => self.confirming.as_ref().map(Confirmation::due),
             Verdict::Good | Verdict::Degraded(_) | Verdict::Bad(_) => None,
         };
         let now = sys::timer::now();
@@ -495,60 +494,6 @@ impl Init {
             }
         }
     }
-
-    /// The gate: is this boot good?
-    fn judge(&mut self) {
-        let now = sys::timer::now();
-        if let Some(deadline) = self.rejecting {
-            self.rejected(now >= deadline);
-        }
-        if !matches!(self.verdict, Verdict::Pending(_)) || self.phase == Phase::Stopping {
-            return;
-        }
-        let core = &self.all.core;
-        self.verdict = match (&self.config.rescue, self.gate.is_trial()) {
-            (Some(why), true) => Verdict::Bad(vec![why.clone()]),
-            (Some(why), false) => Verdict::Degraded(vec![why.clone()]),
-            (None, _) => self.gate.judge(now, |unit| sight(core, unit)),
-        };
-        match (&self.verdict, self.gate.is_trial()) {
-            (Verdict::Pending(_), _) => {}
-            (Verdict::Good, true) => {
-                self.voice.shout("this boot is good");
-                self.start_named(BOOT_GOOD);
-            }
-            (Verdict::Good, false) => self.voice.note("this boot is good"),
-            (Verdict::Degraded(reasons) | Verdict::Bad(reasons), _) => {
-                let words = reasons.join("; ");
-                let bad = self.verdict.word();
-                self.voice.shout(&format!("this boot is {bad}: {words}"));
-                if let Verdict::Bad(_) = self.verdict {
-                    self.all.hands.verdict = words;
-                    self.rejecting = Some(now.saturating_add(REJECT));
-                    self.start_named(BOOT_BAD);
-                }
-            }
-        }
-    }
-
-    fn start_named(&mut self, name: &str) {
-        match self.all.core.plan().find(name) {
-            Some(unit) => self.all.handle(Event::Start(unit)),
-            None => self.voice.shout(&format!(
-                "there is no unit {name}: the verdict is not written down"
-            )),
-        }
-    }
-
-    /// A bad snapshot has been rejected, or that takes too long: back to the last good one.
-    fn rejected(&mut self, late: bool) {
-        let unit = self.all.core.plan().find(BOOT_BAD);
-        let through = unit.is_none_or(|unit| self.all.core.record(unit).is_settled());
-        if through || late {
-            self.rejecting = None;
-            self.go_down(End::Reboot, "because this snapshot is bad");
-        }
-    }
 }
 
 const INT: i32 = 2;
@@ -557,17 +502,6 @@ const USR2: i32 = 12;
 const TERM: i32 = 15;
 const CHLD: i32 = 17;
 const PWR: i32 = 30;
-
-fn sight(core: &Core, unit: UnitId) -> Sight {
-    let record = core.record(unit);
-    match (record.state, record.wish) {
-        (State::Up, _) => Sight::Up(record.since),
-        (State::Failed, _) => Sight::Failed(record.reason.clone()),
-        (State::Down, _) if record.skipped => Sight::Skipped,
-        (State::Down | State::Waiting | State::Starting(_), _)
-        | (State::Stopping(_) | State::Backoff, Wish::Up | Wish::Down) => Sight::Pending,
-    }
-}
 
 /// What to say about a change; true: on the console.
 fn words_of(news: &News) -> (bool, String) {

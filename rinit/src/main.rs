@@ -9,6 +9,8 @@
 //! | `supervise` | machine and hands together; panics end here |
 //! | `hands` | doing what was decided: processes, pipes, cgroups, sockets |
 //! | `gate` | is this boot good? |
+//! | `confirm` | a good trial becomes the default, or is given up |
+//! | `judge` | acting on both |
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
@@ -21,10 +23,12 @@
 mod accounts;
 mod check;
 mod config;
+mod confirm;
 mod control;
 mod gate;
 mod hands;
 mod init;
+mod judge;
 mod load;
 mod logs;
 mod setup;

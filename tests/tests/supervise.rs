@@ -30,6 +30,11 @@ fn main() -> std::process::ExitCode {
                 hostile,
             ),
             test("a_good_trial_is_confirmed", good_trial),
+            test("a_confirmation_that_fails_is_tried_again", confirmed_later),
+            test(
+                "a_good_trial_that_cannot_be_confirmed_is_rejected_and_rebooted",
+                unconfirmed,
+            ),
             test("a_late_trial_is_rejected_and_rebooted", late_trial),
             test("a_hanging_loader_ends_in_a_rescue_login", hanging_loader),
             test("a_bare_start_mounts_what_is_missing", bare),
@@ -271,33 +276,68 @@ fn hostile() -> Result<Outcome> {
 const REPORT: &str = "schema = 1\nsnapshot = 7\nmode = \"tmpfs\"\nreason = \"trial\"\ndegraded = false\ntry_number = 1\ntries_max = 3\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
 const GATE: &str = "[gate]\nrequired = true\nwithin = \"3s\"\nstable = \"1s\"\n";
 
-/// A boot with the report of a trial, and units that say on the console what the verdict was.
-fn trial(web: &str) -> Result<Namespace> {
-    let say = |words: &str| {
-        format!(
-            "# not enabled\nkind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"echo {words} $0 > /dev/console\"]\n"
-        )
-    };
+/// A oneshot that only the verdict starts.
+fn verdict_unit(script: &str) -> String {
+    format!(
+        "# not enabled\nkind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n"
+    )
+}
+
+const CONFIRM: &str = "echo CONFIRMED > /dev/console";
+
+/// A boot with the report of a trial; `good` is what confirms it, and its rejection is said on the console.
+fn trial(web: &str, good: &str) -> Result<Namespace> {
     let units = [
         ("web", web),
-        ("boot-good", &say("CONFIRMED")),
-        ("boot-bad", &say("REJECTED")),
+        ("boot-good", &verdict_unit(good)),
+        ("boot-bad", &verdict_unit("echo REJECTED $0 > /dev/console")),
     ];
     // Stands in for the boot stage, which writes the report.
     let boot = "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; exec /usr/bin/rinit";
-    let recipe = recipe_of(&["/bin/sh", "-c", boot], &units)?.text("/etc/report.toml", REPORT);
+    let settings = "[manager]\nconfirm_deadline = \"4s\"\n";
+    let recipe = recipe_of(&["/bin/sh", "-c", boot], &units)?
+        .text("/etc/report.toml", REPORT)
+        .text("/etc/rinit/rinit.toml", settings);
     Namespace::start(&recipe)
 }
 
 fn good_trial() -> Result<Outcome> {
-    let mut ns = trial(&format!("{SLEEPER}{GATE}"))?;
+    let mut ns = trial(&format!("{SLEEPER}{GATE}"), CONFIRM)?;
     ns.console.expect("CONFIRMED", SOON)?;
-    ensure!(call(&ns, "Overview", &json!({}))?["verdict"] == "good");
+    until(&ns, "it is good", || {
+        Ok(call(&ns, "Overview", &json!({}))?["verdict"] == "good")
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn confirmed_later() -> Result<Outcome> {
+    let third = "echo x >> /run/tries; busybox test $(busybox wc -l < /run/tries) -ge 3 && echo CONFIRMED > /dev/console";
+    let mut ns = trial(&format!("{SLEEPER}{GATE}"), third)?;
+    until(&ns, "it is not confirmed yet, and says why", || {
+        let overview = call(&ns, "Overview", &json!({}))?;
+        let reason = overview["reasons"][0].as_str().unwrap_or_default();
+        Ok(overview["verdict"] == "pending" && reason.contains("boot-good failed"))
+    })?;
+    ns.console.expect("CONFIRMED", SOON)?;
+    until(&ns, "it is good", || {
+        Ok(call(&ns, "Overview", &json!({}))?["verdict"] == "good")
+    })?;
+    ensure!(read(&ns, "/run/tries")?.lines().count() == 3);
+    Ok(Outcome::Passed)
+}
+
+fn unconfirmed() -> Result<Outcome> {
+    let mut ns = trial(&format!("{SLEEPER}{GATE}"), "exit 7")?;
+    ns.console.expect(
+        "REJECTED it is good, but boot-good could not confirm it: it exited with code 7",
+        SOON,
+    )?;
+    ensure!(ns.wait_end(SOON)? == End::Restart);
     Ok(Outcome::Passed)
 }
 
 fn late_trial() -> Result<Outcome> {
-    let mut ns = trial(&format!("{SLEEPER}{GATE}[ready]\nmode = \"fd\"\n"))?;
+    let mut ns = trial(&format!("{SLEEPER}{GATE}[ready]\nmode = \"fd\"\n"), CONFIRM)?;
     ns.console
         .expect("REJECTED web was not ready within 3 s", SOON)?;
     ensure!(ns.wait_end(SOON)? == End::Restart);

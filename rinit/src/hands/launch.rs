@@ -8,6 +8,7 @@ use sys::process::{Ids, Job, Stage};
 
 use super::Hands;
 use super::token::{Kind, token};
+use crate::judge::BOOT_BAD;
 use crate::supervisor::{Command, Event, Role, UnitId};
 
 /// Where instances tell their readiness.
@@ -16,8 +17,6 @@ pub(crate) const NOTIFY_DIR: &str = "/run/rinit/notify";
 pub(crate) const PID_DIR: &str = "/run/rinit/containers";
 /// First descriptor of passed sockets (`sd_listen_fds(3)`).
 const LISTEN_START: i32 = 3;
-/// The unit that is told why a boot was judged bad.
-const BOOT_BAD: &str = "boot-bad";
 
 /// Where the runtime writes the process id of a container.
 pub(super) fn pid_file(unit: &Unit) -> String {
