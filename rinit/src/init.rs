@@ -27,7 +27,7 @@ use crate::control::Control;
 use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
-use crate::logs::{Handover, Logs};
+use crate::logs::{Handover, Logs, Whose};
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
@@ -83,6 +83,10 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
     let mut problems = Vec::new();
     // First of all, so that it works while we prepare the rest.
     let loading = Loading::start();
+    // Every service costs us half a dozen.
+    if let Err(error) = sys::descriptors::raise() {
+        problems.push(sys::chain(&error));
+    }
     let signals = Signals::take_over()?;
     setup::mounts(&mut problems);
     setup::folders(&mut problems);
@@ -275,6 +279,7 @@ impl Init {
                 .map(|shutdown| shutdown.deadline(now)),
             logs,
             logger.filter(|when| *when > now),
+            self.control.resting(),
             self.children.then_some(now),
         ];
         all.into_iter().flatten().min()
@@ -379,6 +384,7 @@ impl Init {
             self.is_started();
         }
         self.judge();
+        self.listen_again();
         self.answer_waiting();
         if let Some(shutdown) = &mut self.shutdown {
             let now = sys::timer::now();
@@ -422,14 +428,6 @@ impl Init {
         }
     }
 
-    fn handover(&self, unit: UnitId) -> Handover {
-        let definition = self.all.core.unit(unit);
-        Handover {
-            name: definition.name.to_string(),
-            console: definition.exec().is_some_and(|exec| exec.console),
-        }
-    }
-
     /// Starts the logger when there is something to log, and gives it what is new.
     fn feed_logger(&mut self) {
         let new = self.all.hands.take_new_logs();
@@ -443,29 +441,34 @@ impl Init {
                 self.logs.died(now);
                 return;
             }
-            if let Some(own) = self.voice.log() {
-                let what = Handover {
-                    name: voice::NAME.to_owned(),
-                    console: false,
-                };
-                self.logs.hand_over(what, own);
+            self.logs.hand_over(Whose::Ours);
+            for (unit, _) in self.all.hands.logs() {
+                self.logs.hand_over(Whose::Unit(unit));
             }
-            let all: Vec<UnitId> = self.all.hands.logs().map(|(unit, _)| unit).collect();
-            self.hand_over(&all);
         } else {
-            self.hand_over(&new);
+            for unit in new {
+                self.logs.hand_over(Whose::Unit(unit));
+            }
         }
-        self.logs.flush();
+        self.flush_logs();
     }
 
-    fn hand_over(&mut self, units: &[UnitId]) {
+    /// Gives the logger what it takes without waiting.
+    pub(crate) fn flush_logs(&mut self) {
         use std::os::fd::AsFd;
-        for unit in units {
-            let what = self.handover(*unit);
-            if let Some(fd) = self.all.hands.log(*unit) {
-                self.logs.hand_over(what, fd.as_fd());
-            }
-        }
+        let (core, hands, voice) = (&self.all.core, &self.all.hands, &self.voice);
+        self.logs.flush(|whose| {
+            let (name, console, fd) = match whose {
+                Whose::Ours => (voice::NAME, false, voice.log()?),
+                Whose::Unit(unit) => {
+                    let definition = core.unit(unit);
+                    let console = definition.exec().is_some_and(|exec| exec.console);
+                    (&*definition.name, console, hands.log(unit)?.as_fd())
+                }
+            };
+            let name = name.to_owned();
+            Some((Handover { name, console }, fd))
+        });
     }
 
     fn is_ending(&self) -> bool {

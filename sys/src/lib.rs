@@ -9,6 +9,7 @@
 //! | `process` | starting programs from PID 1, collecting the dead |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
+//! | `descriptors` | how many descriptors a process may have open |
 //! | `peek` | pipes: looking without taking |
 //! | `kernel` | the calls that supervision needs, as a trait; `fake` is its double for tests |
 //! | `clock` | time since the kernel started |
@@ -44,6 +45,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod console;
 pub mod copy;
+pub mod descriptors;
 pub mod efivar;
 pub mod epoll;
 pub mod error;

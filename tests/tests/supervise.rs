@@ -37,6 +37,11 @@ fn main() -> std::process::ExitCode {
             ),
             test("a_late_trial_is_rejected_and_rebooted", late_trial),
             test("a_hanging_loader_ends_in_a_rescue_login", hanging_loader),
+            test("a_thousand_services_are_up_and_logged", thousand),
+            test(
+                "without_descriptors_the_control_socket_rests_and_comes_back",
+                no_descriptors,
+            ),
             test("a_bare_start_mounts_what_is_missing", bare),
             test("the_shutdown_stage_lets_go_of_the_root", stage),
         ],
@@ -352,6 +357,91 @@ fn hanging_loader() -> Result<Outcome> {
     until(&ns, "it answers", || {
         Ok(call(&ns, "Overview", &json!({}))?["group"] == "rescue")
     })?;
+    Ok(Outcome::Passed)
+}
+
+fn thousand() -> Result<Outcome> {
+    const COUNT: usize = 1000;
+    let talker = "[exec]\nstart = [\"/bin/sh\", \"-c\", \"echo here; exec sleep 100000\"]\n";
+    let names: Vec<String> = (0..COUNT).map(|number| format!("s{number:04}")).collect();
+    let units: Vec<_> = names.iter().map(|name| (name.as_str(), talker)).collect();
+    // As the kernel starts process 1.
+    let boot = "ulimit -S -n 1024; exec /usr/bin/rinit";
+    let ns = Namespace::start(&recipe_of(&["/bin/sh", "-c", boot], &units)?)?;
+    until(&ns, "it runs", || {
+        Ok(call(&ns, "Overview", &json!({}))?["phase"] == "running")
+    })?;
+    let status = call(&ns, "Status", &json!({}))?;
+    let states = status["units"].as_array().context("no units")?;
+    ensure!(states.len() == COUNT + 1, "{} units", states.len());
+    for unit in states {
+        ensure!(unit["state"] == "up", "{unit}");
+    }
+    for name in &names {
+        until(&ns, name, || {
+            Ok(read(&ns, &format!("/var/log/rinit/{name}.log"))?.ends_with(": here\n"))
+        })?;
+    }
+    let member = members(&ns, "s0000")?;
+    let (soft, hard) = limits(*member.first().context("no process")?)?;
+    // Where we are not allowed more ourselves, services get that.
+    let most = limits(ns.pid()?)?.1;
+    ensure!(
+        (soft, hard) == (1024, most.min(524_288)),
+        "{soft}, {hard} of {most}"
+    );
+    Ok(Outcome::Passed)
+}
+
+/// How many descriptors a process may have open, and how far it may raise that.
+fn limits(pid: u32) -> Result<(u64, u64)> {
+    let file = format!("/proc/{pid}/limits");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let line = text.lines().find(|line| line.starts_with("Max open files"));
+    let mut numbers = line
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok());
+    Ok((
+        numbers.next().context("no soft limit")?,
+        numbers.next().context("no hard limit")?,
+    ))
+}
+
+/// Processor time process 1 has used, in ticks of 10 ms (proc_pid_stat(5), fields 14 and 15).
+fn ticks(ns: &Namespace) -> Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", ns.pid()?))?;
+    let rest = stat.rsplit_once(") ").context("no process name")?.1;
+    let numbers = rest.split(' ').skip(11).take(2);
+    numbers.map(|number| Ok(number.parse::<u64>()?)).sum()
+}
+
+fn limit_of_descriptors(ns: &Namespace, limit: usize) -> Result<()> {
+    let pid = ns.pid()?.to_string();
+    let limit = format!("--nofile={limit}:");
+    run::quiet(&mut run::command("prlimit", ["--pid", &pid, &limit]))
+}
+
+fn no_descriptors() -> Result<Outcome> {
+    let mut ns = start(&[("a", SLEEPER)])?;
+    // Whoever asked last is gone when the next one has been let in.
+    let first = connect(&ns, "/run/rinit/control.sock")?;
+    until(&ns, "it answers", || Ok(unit(&ns, "a")?["state"] == "up"))?;
+    // No more than what is open: the next connection cannot be accepted.
+    limit_of_descriptors(&ns, 3)?;
+    let mut second = connect(&ns, "/run/rinit/control.sock")?;
+    ns.console.expect("the control socket rests", SOON)?;
+    let before = ticks(&ns)?;
+    // What is measured is what does not happen in a while.
+    std::thread::sleep(Duration::from_secs(2));
+    let used = ticks(&ns)?.saturating_sub(before);
+    ensure!(used < 50, "it used {used} ticks in 2 s");
+    limit_of_descriptors(&ns, 1000)?;
+    second
+        .write_all(b"{\"method\":\"org.rootctl.Init.Overview\"}\0")
+        .context("cannot ask")?;
+    ensure!(second.read(&mut [0; 64]).context("no answer")? > 0);
+    drop(first);
     Ok(Outcome::Passed)
 }
 

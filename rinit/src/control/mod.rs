@@ -37,6 +37,8 @@ const UNTAKEN: usize = 4 << 20;
 const QUEUE: usize = 64;
 /// Read from one client in one lap, in bytes.
 const READ: usize = 16 * 1024;
+/// So long nobody is let in after it failed, in milliseconds.
+const REST: u64 = 1_000;
 /// Numbers of clients in the loop begin here.
 const FIRST: u64 = 17 << 32;
 
@@ -46,6 +48,10 @@ pub(crate) struct Control {
     listener: Option<UnixListener>,
     clients: BTreeMap<u32, Client>,
     next: u32,
+    /// Nobody is let in before this time.
+    resting: Option<u64>,
+    /// That was said.
+    told: bool,
 }
 
 /// A request that is answered later: when these units are settled.
@@ -98,6 +104,11 @@ impl Control {
         number
             .checked_sub(FIRST)
             .and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// When somebody can be let in again, if that failed.
+    pub(crate) fn resting(&self) -> Option<u64> {
+        self.resting
     }
 
     fn token(client: u32) -> u64 {
@@ -178,9 +189,13 @@ impl Init {
             let Some(listener) = &self.control.listener else {
                 return;
             };
-            let Ok((stream, _)) = listener.accept() else {
-                return;
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if is_patience(&error) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => return self.rest(&error),
             };
+            self.control.told = false;
             let Ok(peer) = sys::socket::peer(&stream) else {
                 continue;
             };
@@ -207,6 +222,37 @@ impl Init {
             };
             self.control.clients.insert(number, client);
         }
+    }
+
+    /// There are no descriptors to be had, or no memory. The one who knocks would wake us for ever: nobody is listened to
+    /// for a while. Whoever knocks meanwhile waits, and is not turned away.
+    fn rest(&mut self, why: &std::io::Error) {
+        let Some(listener) = &self.control.listener else {
+            return;
+        };
+        if self.all.hands.kernel.epoll().remove(listener).is_err() {
+            return;
+        }
+        self.control.resting = Some(sys::timer::now().saturating_add(REST));
+        if !std::mem::replace(&mut self.control.told, true) {
+            self.voice.shout(&format!(
+                "the control socket rests, nobody can be let in: {why}"
+            ));
+        }
+    }
+
+    /// The rest is over.
+    pub(crate) fn listen_again(&mut self) {
+        let now = sys::timer::now();
+        if self.control.resting.is_none_or(|until| now < until) {
+            return;
+        }
+        let Some(listener) = &self.control.listener else {
+            return;
+        };
+        let epoll = self.all.hands.kernel.epoll();
+        let added = epoll.add(listener, CONTROL, Interest::Read);
+        self.control.resting = added.is_err().then(|| now.saturating_add(REST));
     }
 
     /// Something happened to a client.

@@ -282,6 +282,8 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         tty_output,
         dirs: exec.dirs.iter().map(|dir| dir.to_string()).collect(),
         listen_pid: false,
+        // Not ours, which is as high as it goes.
+        descriptors: Some(sys::descriptors::ORDINARY),
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use rootspec::paths;
 use rootspec::report::BootReport;
-use sys::console::Consoles;
+use sys::console::{Consoles, KernelLog, Level};
 use sys::epoll::{Epoll, Interest};
 use sys::peek::{Peek, discard};
 use sys::timer::Timer;
@@ -116,8 +116,14 @@ impl Logger {
     fn heard(&mut self, link: &OwnedFd) -> bool {
         let mut bytes = [0; 256];
         // One message per call: the kernel does not join messages that carry descriptors.
-        let Ok((length, fds)) = sys::socket::receive_fds(link, &mut bytes) else {
-            return true;
+        let (length, fds) = match sys::socket::receive_fds(link, &mut bytes) {
+            Ok(received) => received,
+            Err(error) => {
+                // Where our own log is, if anywhere, is what we may just have missed.
+                let text = format!("a log cannot be taken over: {}", sys::chain(&error));
+                KernelLog::open("rinit").say(Level::Error, &text);
+                return true;
+            }
         };
         if length == 0 {
             return false;

@@ -13,11 +13,13 @@ pub(crate) mod format;
 pub(crate) mod logger;
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use sys::kernel::{Kernel, Linux};
 use sys::process::Job;
+
+use crate::supervisor::UnitId;
 
 /// The role's word on the command line.
 pub(crate) const ROLE: &str = "@log";
@@ -31,6 +33,15 @@ const PATIENCE: u32 = 5;
 const HEALTHY: u64 = 10_000;
 /// The pause, in milliseconds.
 const PAUSE: u64 = 5_000;
+
+/// Whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// That of `rinit` itself.
+    Ours,
+    /// A unit's.
+    Unit(UnitId),
+}
 
 /// One log to hand over: its unit, whether the console gets a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +79,8 @@ pub(crate) struct Logs {
     started: u64,
     /// Not before this time.
     pause_until: u64,
-    waiting: VecDeque<(Handover, OwnedFd)>,
+    /// Logs the logger has not been given yet.
+    waiting: VecDeque<Whose>,
 }
 
 impl Logs {
@@ -142,19 +154,20 @@ impl Logs {
     }
 
     /// Puts a log into the queue for the logger.
-    pub(crate) fn hand_over(&mut self, what: Handover, fd: BorrowedFd<'_>) {
-        if let Ok(copy) = fd.try_clone_to_owned() {
-            self.waiting.push_back((what, copy));
-        }
+    pub(crate) fn hand_over(&mut self, whose: Whose) {
+        self.waiting.push_back(whose);
     }
 
     /// Sends as much of the queue as goes without waiting; the rest has its turn in the next lap.
-    pub(crate) fn flush(&mut self) {
+    /// `find` knows names and reading ends.
+    pub(crate) fn flush<'a>(&mut self, find: impl Fn(Whose) -> Option<(Handover, BorrowedFd<'a>)>) {
         let Some(link) = &self.link else { return };
-        while let Some((what, fd)) = self.waiting.front() {
-            if sys::socket::send_fds(link, &what.to_bytes(), &[fd.as_fd()]).is_err() {
-                // Full, or dead: then its death is told, and everything is sent again.
-                return;
+        while let Some(whose) = self.waiting.front() {
+            if let Some((what, fd)) = find(*whose) {
+                if sys::socket::send_fds(link, &what.to_bytes(), &[fd]).is_err() {
+                    // Full: tried again. Dead: then its death is told, and everything is sent again.
+                    return;
+                }
             }
             self.waiting.pop_front();
         }
@@ -165,9 +178,8 @@ impl Logs {
         self.link.is_some() && !self.waiting.is_empty()
     }
 
-    /// Lets the logger finish: it writes what is left and ends.
+    /// Lets the logger finish, which has been given everything: it writes what is left and ends.
     pub(crate) fn finish(&mut self) {
-        self.flush();
         self.link = None;
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn finish(init: &mut Init, how: End) {
         groups.kill_all();
     }
     // What is killed says nothing more, so the logger need not wait for it.
+    init.flush_logs();
     init.logs.finish();
     collect(init, LOGGER, |init| init.logs.pid().is_some());
     process::signal_everyone(15);

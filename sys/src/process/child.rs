@@ -24,6 +24,8 @@ pub(super) struct Prepared {
     /// Text for `/proc/self/oom_score_adj`; empty: as it is.
     pub(super) oom: Vec<u8>,
     pub(super) ids: Option<(u32, u32, Vec<u32>)>,
+    /// Limit of open files, soft and hard.
+    pub(super) nofile: Option<[u64; 2]>,
     /// Paths to try in order.
     pub(super) programs: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
@@ -105,6 +107,7 @@ fn run(p: &Prepared, report: &mut i32) -> Result<std::convert::Infallible, Failu
         fd_of(answer).map_err(|errno| (Stage::WorkDir, errno))?;
     }
     write_pid(p);
+    limits(p).map_err(|errno| (Stage::Limits, errno))?;
     execute(p).map_err(|errno| (Stage::Exec, errno))
 }
 
@@ -232,6 +235,19 @@ fn identity(p: &Prepared) -> Result<(), i32> {
     fd_of(unsafe { call(libc::SYS_setresgid, gid, gid, gid, 0) })?;
     // SAFETY: no pointers.
     fd_of(unsafe { call(libc::SYS_setresuid, uid, uid, uid, 0) })?;
+    Ok(())
+}
+
+/// The last step but one: our table still holds copies of all of PID 1's descriptors, so that under a lower limit nothing
+/// could be opened any more.
+fn limits(p: &Prepared) -> Result<(), i32> {
+    let Some(limit) = &p.nofile else {
+        return Ok(());
+    };
+    let resource = usize::try_from(libc::RLIMIT_NOFILE).unwrap_or_default();
+    let new = limit.as_ptr() as usize;
+    // SAFETY: two 64-bit numbers, as struct rlimit64 has; nothing is written.
+    fd_of(unsafe { call(libc::SYS_prlimit64, 0, resource, new, 0) })?;
     Ok(())
 }
 

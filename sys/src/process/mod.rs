@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 
+use crate::descriptors::{self, Limit};
 use crate::error::{Cannot, Result, SysError};
 
 /// Where programs without a slash in their name are looked for.
@@ -63,6 +64,8 @@ pub struct Job {
     pub dirs: Vec<String>,
     /// Adds `LISTEN_PID` with the process' own id.
     pub listen_pid: bool,
+    /// How many descriptors it may have open, as far as we may ourselves; absent: as many as we.
+    pub descriptors: Option<Limit>,
 }
 
 /// Step of a child that failed.
@@ -81,6 +84,8 @@ pub enum Stage {
     Identity,
     /// The working directory cannot be entered.
     WorkDir,
+    /// The limit of open files cannot be set.
+    Limits,
     /// The program cannot be executed.
     Exec,
 }
@@ -94,6 +99,7 @@ impl Stage {
             4 => Self::OomScore,
             5 => Self::Identity,
             6 => Self::WorkDir,
+            7 => Self::Limits,
             _ => Self::Exec,
         }
     }
@@ -108,6 +114,7 @@ impl Stage {
             Self::OomScore => "set the out-of-memory score of",
             Self::Identity => "change to the user of",
             Self::WorkDir => "enter the working directory of",
+            Self::Limits => "set the limits of",
             Self::Exec => "execute",
         }
     }
@@ -334,6 +341,10 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
             .as_ref()
             .map(|ids| (ids.uid, ids.gid, ids.groups.clone())),
         programs: programs(job.argv.first().map_or("", String::as_str))?,
+        nofile: job.descriptors.map(|limit| {
+            let given = limit.within(descriptors::own());
+            [given.soft, given.hard]
+        }),
         argv,
         envp,
         pid_text,

@@ -61,6 +61,18 @@ fn the_child_knows_its_own_id_and_takes_all_signals() {
 }
 
 #[test]
+fn a_limit_of_open_files_holds_for_the_child_and_not_for_us() {
+    let before = descriptors::own();
+    let mut show = job(&["sh", "-c", "ulimit -S -n; ulimit -H -n"]);
+    show.descriptors = Some(Limit {
+        soft: 100,
+        hard: 200,
+    });
+    assert_eq!(output_of(&show), "100\n200\n");
+    assert_eq!(descriptors::own(), before);
+}
+
+#[test]
 fn a_descriptor_that_is_not_named_does_not_reach_the_child() {
     let (read, _write) = std::io::pipe().unwrap();
     let own = read.as_fd().as_raw_fd();
