@@ -13,6 +13,7 @@ use rootspec::report::BootReport;
 
 use crate::assemble::{Job, assemble};
 use crate::attempt::{self, Entry};
+use crate::disarm::{self, Menu};
 use crate::find::{self, Root, Wanted};
 use crate::modules::Loader;
 use crate::say::Voice;
@@ -85,6 +86,11 @@ impl Stage {
         }
     }
 
+    /// Until when a device may take to appear, from now on.
+    fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_secs(self.line.wait).min(LONGEST_WAIT)
+    }
+
     /// What this boot is about, for people.
     #[must_use]
     pub fn wanted(&self) -> String {
@@ -117,13 +123,19 @@ pub struct Ready {
 /// # Errors
 /// Nothing can be booted; a counted try was recorded as far as that went.
 pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
+    // Before anything that can hang: from here on a reset leads to the good snapshot.
+    let menu = disarm::on_arrival(stage, stage.deadline());
     stage.pause_before("root");
-    let root = find_root(stage).map_err(Failure::plain)?;
+    let plain = |error| Failure {
+        refused: menu.refusal().map(str::to_owned).into_iter().collect(),
+        ..Failure::plain(error)
+    };
+    let root = find_root(stage).map_err(plain)?;
     let found_ms = sys::clock::since_boot_ms();
-    let mut store =
-        Store::open(&root, stage.line.degraded, &mut stage.voice).map_err(Failure::plain)?;
+    let opened = Store::open(&root, stage.line.degraded, &mut stage.voice);
+    let mut store = opened.map_err(plain)?;
     stage.pause_before("select");
-    let done = enter(stage, &mut store, target)?;
+    let done = enter(stage, &mut store, target, menu)?;
     let report = report(stage, &root, &done, found_ms);
     // A boot without its report is poorer, and still a boot.
     if let Err(error) = write_report(&report) {
@@ -148,7 +160,7 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
 fn find_root(stage: &mut Stage) -> Result<Root> {
     let wanted = Wanted {
         device: stage.line.root.clone(),
-        deadline: Instant::now() + Duration::from_secs(stage.line.wait).min(LONGEST_WAIT),
+        deadline: stage.deadline(),
         degraded: stage.line.degraded,
     };
     let (loader, voice) = (&stage.loader, &mut stage.voice);
@@ -178,12 +190,15 @@ struct Done {
 
 /// Tries the snapshots in the order of retreat. A counted try has no retreat here: it ends in a reboot, because the
 /// loader's default is the good snapshot with its own kernel.
-fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Failure> {
+fn enter(stage: &mut Stage, store: &mut Store, target: &Path, menu: Menu) -> Result<Done, Failure> {
     let wish = select::wish(stage.line.snap, store.state());
-    let entry = match wish.filter(|_| stage.line.count) {
-        Some(id) => count(stage, store, id)?,
+    let stuck = menu.refusal().map(str::to_owned);
+    let entry = match wish.filter(|_| stage.line.count && stuck.is_none()) {
+        Some(id) => count(stage, store, id, &menu)?,
         None => Entry::Ordinary,
     };
+    // The ESP need not stay mounted any longer.
+    drop(menu);
     let release = sys::clock::kernel_release();
     let mode = stage.line.mode.clone();
     let mut candidates: Vec<Candidate> = wish
@@ -191,7 +206,8 @@ fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Fa
         .into_iter()
         .collect();
     let mut complete = false;
-    let mut refused: Vec<Refusal> = Vec::new();
+    let stuck = wish.zip(stuck).map(|(id, why)| Refusal { id, why });
+    let mut refused: Vec<Refusal> = stuck.into_iter().collect();
     loop {
         let situation = Situation {
             request: stage.line.snap,
@@ -239,10 +255,15 @@ fn enter(stage: &mut Stage, store: &mut Store, target: &Path) -> Result<Done, Fa
     }
 }
 
-fn count(stage: &mut Stage, store: &mut Store, id: SnapshotId) -> Result<Entry, Failure> {
+fn count(
+    stage: &mut Stage,
+    store: &mut Store,
+    id: SnapshotId,
+    menu: &Menu,
+) -> Result<Entry, Failure> {
     match attempt::enter(store, id, &boot_id()) {
         Ok(entry) => {
-            attempt::arm_next(entry, &stage.loader, &mut stage.voice);
+            menu.arm_next(entry, stage);
             Ok(entry)
         }
         Err(error) => Err(Failure {

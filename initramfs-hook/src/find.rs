@@ -47,38 +47,31 @@ pub struct Wanted {
 /// # Errors
 /// It did not come in time, is ambiguous, or holds no btrfs.
 pub fn find(wanted: &Wanted, loader: &Loader, voice: &mut Voice) -> Result<Root> {
-    // Before the first look, so that no device can come between looking and listening.
-    let socket = UeventSocket::open()?;
-    let mut search = Search {
-        wanted,
-        loader,
-        voice,
-        scanner: Scanner::default(),
-        missing: None,
-        asked: Vec::new(),
+    let mut search = Search::new(wanted, loader, voice);
+    match search.wait(Search::look)? {
+        Some(root) => Ok(root),
+        None => search.give_up(),
+    }
+}
+
+/// Waits for the partition with this UUID, whatever is on it, and returns its device node.
+///
+/// # Errors
+/// It did not come before the deadline, or two disks have it.
+pub fn partition(
+    uuid: &str,
+    deadline: Instant,
+    loader: &Loader,
+    voice: &mut Voice,
+) -> Result<PathBuf> {
+    let wanted = Wanted {
+        device: Some(RootDevice::PartUuid(uuid.to_owned())),
+        deadline,
+        degraded: false,
     };
-    // What is built in or on the list is there already: then no driver has to be looked for.
-    if let Some(root) = search.look(false)? {
-        return Ok(root);
-    }
-    search.cold_plug();
-    let mut quiet_since = Instant::now();
-    loop {
-        let settled = quiet_since.elapsed() >= SETTLED;
-        if let Some(root) = search.look(settled)? {
-            return Ok(root);
-        }
-        let until = if wanted.device.is_none() && !settled {
-            wanted.deadline.min(quiet_since + SETTLED)
-        } else {
-            wanted.deadline
-        };
-        match search.listen(&socket, until)? {
-            Waited::Changed => quiet_since = Instant::now(),
-            Waited::Silence if Instant::now() < wanted.deadline => {}
-            Waited::Silence => return search.give_up(),
-        }
-    }
+    let mut search = Search::new(&wanted, loader, voice);
+    let found = search.wait(|search, _settled| search.partition(uuid))?;
+    found.with_context(|| format!("PARTUUID={uuid} did not appear"))
 }
 
 enum Waited {
@@ -99,7 +92,65 @@ struct Search<'a> {
     asked: Vec<(PathBuf, bool)>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(wanted: &'a Wanted, loader: &'a Loader, voice: &'a mut Voice) -> Self {
+        Self {
+            wanted,
+            loader,
+            voice,
+            scanner: Scanner::default(),
+            missing: None,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Looks, loads drivers, listens and looks again, until `look` finds something or the time is over. It is told
+    /// whether the devices have settled.
+    fn wait<T>(
+        &mut self,
+        mut look: impl FnMut(&mut Self, bool) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        // Before the first look, so that no device can come between looking and listening.
+        let socket = UeventSocket::open()?;
+        // What is built in or on the list is there already: then no driver has to be looked for.
+        if let Some(found) = look(self, false)? {
+            return Ok(Some(found));
+        }
+        self.cold_plug();
+        let mut quiet_since = Instant::now();
+        loop {
+            let settled = quiet_since.elapsed() >= SETTLED;
+            if let Some(found) = look(self, settled)? {
+                return Ok(Some(found));
+            }
+            let until = if self.wanted.device.is_none() && !settled {
+                self.wanted.deadline.min(quiet_since + SETTLED)
+            } else {
+                self.wanted.deadline
+            };
+            match self.listen(&socket, until)? {
+                Waited::Changed => quiet_since = Instant::now(),
+                Waited::Silence if Instant::now() < self.wanted.deadline => {}
+                Waited::Silence => return Ok(None),
+            }
+        }
+    }
+
+    fn partition(&mut self, uuid: &str) -> Result<Option<PathBuf>> {
+        let devices = self.scanner.scan()?;
+        let is_it = |found: &&Found| found.partition.as_ref().is_some_and(|p| p.uuid == uuid);
+        let found: Vec<_> = devices.iter().filter(is_it).collect();
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.device.node())),
+            [one, other, ..] => bail!(
+                "PARTUUID={uuid} is ambiguous: {} and {}",
+                one.device.node().display(),
+                other.device.node().display()
+            ),
+        }
+    }
+
     fn look(&mut self, settled: bool) -> Result<Option<Root>> {
         let devices = self.scanner.scan()?;
         let here = match &self.wanted.device {

@@ -6,13 +6,14 @@
 //! |---|---|
 //! | 1. mount `/proc`, `/sys`, `/dev`, `/run` | `early` |
 //! | 2. read the command line, load modules | `boot`, `modules`, `pattern` |
-//! | 3. wait for the root device | `find` (waiting), `device` (matching) |
-//! | 4. open the store, read its two small records | `store` |
-//! | 5. count the try, if it is one | `attempt` |
-//! | 6. choose the snapshot, say why | `select` |
-//! | 7. put the tree together | `assemble`, `overlay`, `persist`, `etc` |
-//! | 8. write the boot report | `boot` |
-//! | 9. leave for the new root | `init` |
+//! | 3. a trial that Limine's menu starts by default: the menu is put back | `disarm` |
+//! | 4. wait for the root device | `find` (waiting), `device` (matching) |
+//! | 5. open the store, read its two small records | `store` |
+//! | 6. count the try, if it is one | `attempt` |
+//! | 7. choose the snapshot, say why | `select` |
+//! | 8. put the tree together | `assemble`, `overlay`, `persist`, `etc` |
+//! | 9. write the boot report | `boot` |
+//! | 10. leave for the new root | `init` |
 //!
 //! | also | open |
 //! |---|---|
@@ -28,6 +29,7 @@ pub mod assemble;
 pub mod attempt;
 pub mod boot;
 pub mod device;
+pub mod disarm;
 pub mod early;
 pub mod emergency;
 pub mod etc;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::limine::MenuPlace;
 use crate::{SnapshotId, SnapshotName};
 
 /// Seconds to wait for the root device when the command line does not say.
@@ -25,6 +26,8 @@ pub struct Cmdline {
     pub var: VarPolicy,
     /// `rootctl.count=0` boots without counting the try.
     pub count: bool,
+    /// `rootctl.disarm=`: the menu that started this trial by its default, to be put back on arrival.
+    pub disarm: Option<MenuPlace>,
     /// `rootctl.wait=`: seconds to wait for the root device.
     pub wait: u64,
     /// `rootctl.rescue=`: what to do when nothing can be booted.
@@ -126,6 +129,7 @@ impl Default for Cmdline {
             etc: EtcPolicy::Merge,
             var: VarPolicy::Shared,
             count: true,
+            disarm: None,
             wait: DEFAULT_WAIT,
             rescue: Rescue::Reboot,
             stop_before: None,
@@ -197,6 +201,10 @@ impl Cmdline {
                 "1" => self.count = true,
                 _ => return Err(bad("0 or 1")),
             },
+            "rootctl.disarm" => {
+                let place = need()?.parse();
+                self.disarm = Some(place.map_err(|_words: String| bad("PARTUUID:/FOLDER/FILE"))?);
+            }
             "rootctl.wait" => {
                 self.wait = need()?.parse().map_err(|_digits| bad("whole seconds"))?;
             }

@@ -6,6 +6,7 @@
 //! | `target` | how people name a snapshot (`7`, `web`, `@booted`, `web~2`) and what that resolves to |
 //! | `paths` | every path, directory and file name we own |
 //! | `cmdline` | the kernel command line: parsed by the boot stage, rendered into menus |
+//! | `limine` | the line of `limine.conf` that arms a trial where Limine keeps no state |
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
 //! | `trial` | the counted try of a new snapshot as a pure state machine |
 //! | `meta` | `meta.toml`, written once per snapshot |
@@ -21,6 +22,7 @@
 pub mod cmdline;
 pub mod compile;
 pub mod id;
+pub mod limine;
 pub mod meta;
 pub mod over;
 pub mod paths;

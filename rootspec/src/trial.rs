@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::SnapshotId;
+use crate::limine::MenuPlace;
 use crate::state::State;
 
 /// Tries given when nobody says otherwise.
@@ -33,6 +34,10 @@ pub struct Trial {
     /// Kernel boot ids of the attempts: tells a retry from a second look at the same boot.
     #[serde(default)]
     pub boot_ids: Vec<String>,
+    /// Set where the loader forgets nothing by itself: the trial is armed by making it the menu's default, and the boot
+    /// stage puts the good one back there before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disarm: Option<MenuPlace>,
 }
 
 /// Where a trial stands; the table at the top says who moves it.
@@ -59,6 +64,7 @@ impl Trial {
             phase: Phase::Armed,
             reason: None,
             boot_ids: Vec::new(),
+            disarm: None,
         }
     }
 

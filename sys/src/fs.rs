@@ -218,10 +218,18 @@ pub fn rename_new(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
 /// # Errors
 /// The disk reports an error.
 pub fn fat_barrier(dir: impl AsRef<Path>) -> Result<()> {
-    let dir = dir.as_ref();
-    let fd = open_dir(dir)?;
-    rustix::fs::syncfs(&fd).cannot("sync the file system of", dir)?;
-    rustix::fs::fsync(&fd).cannot("sync", dir)
+    fat_barrier_at(CWD, dir)
+}
+
+/// As [`fat_barrier`], `path` being relative to the folder `dir`.
+///
+/// # Errors
+/// As [`fat_barrier`].
+pub fn fat_barrier_at(dir: impl AsFd, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let fd = open_dir_at(dir, path)?;
+    rustix::fs::syncfs(&fd).cannot("sync the file system of", path)?;
+    rustix::fs::fsync(&fd).cannot("sync", path)
 }
 
 /// Makes the names in a folder survive a power cut.

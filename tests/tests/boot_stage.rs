@@ -30,6 +30,10 @@ fn main() -> std::process::ExitCode {
                 "a_try_booted_without_counting_falls_back_like_any_other",
                 uncounted,
             ),
+            test(
+                "a_trial_whose_menu_cannot_be_put_back_is_not_entered",
+                stuck_menu,
+            ),
             test("an_ordinary_boot_writes_nothing", writes_nothing),
             test(
                 "a_writable_root_that_cannot_be_made_leaves_the_snapshot_bootable",
@@ -215,6 +219,45 @@ fn uncounted() -> Result<Outcome> {
     drop(run);
     let trial = image.state()?.state.and_then(|state| state.trial);
     ensure!(trial.is_some_and(|trial| trial.attempts == 0));
+    Ok(Outcome::Passed)
+}
+
+fn stuck_menu() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let state = State {
+            seq: 1,
+            good: id(2),
+            next_id: 3,
+            trial: Some(Trial::armed(id(1).context("1 is an id")?, 2)),
+            ..State::empty()
+        };
+        write_state(top, &state)
+    })?;
+    // No disk here has this partition.
+    let words = "rootctl.snap=1 rootctl.wait=1 rootctl.disarm=00-0a:/EFI/BOOT/limine.conf";
+    let run = boot(&image, words)?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let report = run.report()?;
+    ensure!(report.degraded && report.try_number.is_none(), "{report:?}");
+    ensure!(
+        report.reason.contains("still starts this trial")
+            && report.reason.contains("PARTUUID=00-0a did not appear"),
+        "{}",
+        report.reason
+    );
+    drop(run);
+    let trial = image.state()?.state.and_then(|state| state.trial);
+    ensure!(trial.is_some_and(|trial| trial.attempts == 0));
+    // Without another one to start, nothing is started, and the screen has the reason.
+    image.edit(|top| {
+        let root = snapshot(top, 2).join(names::ROOT);
+        run::quiet(run::command("btrfs", ["subvolume", "delete"]).arg(root))
+    })?;
+    boot(&image, words)?.failed(
+        1,
+        &["still starts this trial", "no snapshot can be started"],
+    )?;
     Ok(Outcome::Passed)
 }
 
