@@ -51,6 +51,15 @@ pub(crate) enum Phase {
     Stopping,
 }
 
+/// Milestones of this boot, on the clock of [`sys::timer::now`].
+#[derive(Debug)]
+pub(crate) struct Times {
+    /// We began.
+    pub(crate) began: u64,
+    /// The default group was through.
+    pub(crate) through: Option<u64>,
+}
+
 /// Everything that PID 1 knows.
 #[derive(Debug)]
 pub(crate) struct Init {
@@ -59,6 +68,7 @@ pub(crate) struct Init {
     pub(crate) config: Config,
     pub(crate) phase: Phase,
     pub(crate) verdict: Verdict,
+    pub(crate) times: Times,
     pub(crate) shutdown: Option<Shutdown>,
     pub(crate) voice: Voice,
     pub(crate) logs: Logs,
@@ -186,6 +196,10 @@ impl Init {
             config,
             phase: Phase::Starting,
             verdict: Verdict::Pending(now),
+            times: Times {
+                began,
+                through: None,
+            },
             shutdown: None,
             voice,
             logs: Logs::new(program.clone()),
@@ -485,6 +499,7 @@ impl Init {
             return;
         }
         self.phase = Phase::Running;
+        self.times.through = Some(sys::timer::now());
         let name = &self.config.default_group;
         let text = format!("the group {name} is {}", record.state_word());
         self.voice.note(&text);

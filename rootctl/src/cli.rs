@@ -76,6 +76,9 @@ pub(crate) enum Command {
     /// Services of the running system
     #[command(subcommand)]
     Svc(Svc),
+    /// Where the time of this boot went
+    #[command(subcommand)]
+    Boot(Boot),
     /// Reboot, power off or halt, in order
     Power(Power),
     /// Print the completion script for a shell
@@ -282,6 +285,23 @@ pub(crate) struct Logs {
     /// Go on printing what is added
     #[arg(short, long)]
     pub(crate) follow: bool,
+}
+
+/// `boot …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Boot {
+    /// Units by the time their start took, and the chain that the boot waited for
+    Blame,
+    /// Draw the boot as an SVG picture: boot stage, units, waits, and the chain that it waited for
+    Chart(BootChart),
+}
+
+/// `boot chart`
+#[derive(Debug, Args)]
+pub(crate) struct BootChart {
+    /// Where the picture goes [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `power`

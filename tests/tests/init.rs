@@ -30,6 +30,7 @@ fn main() -> std::process::ExitCode {
             test("power_off_stops_everything_in_reverse_order", powers_off),
             test("reboot_ends_in_a_restart", reboots),
             test("children_left_behind_are_reaped_by_process_1", reaps),
+            test("a_boot_can_say_what_it_waited_for", says_where_time_went),
         ],
     )
 }
@@ -234,5 +235,34 @@ fn reaps() -> Result<Outcome> {
             run::output(&mut ns.inside(&["/bin/sh", "-c", "cat /run/done /proc/[0-9]*/stat"])?)?;
         Ok(!list.contains(") Z "))
     })?;
+    Ok(Outcome::Passed)
+}
+
+fn says_where_time_went() -> Result<Outcome> {
+    let slow = "kind = \"oneshot\"\n[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"0.3\"]\n";
+    let ns = start(&[
+        ("web", &note("web", "needs = [\"disk\"]")),
+        ("disk", slow),
+        ("other", SLEEPER),
+    ])?;
+    let text = ask(&ns, &["--json", "boot", "blame"])?;
+    let story: serde_json::Value = serde_json::from_str(&text)?;
+    ensure!(
+        story["chain"] == serde_json::json!(["disk", "web"]),
+        "{text}"
+    );
+    let blame = ask(&ns, &["boot", "blame"])?;
+    let slowest = blame.lines().nth(1).unwrap_or_default();
+    ensure!(
+        slowest.ends_with("disk   up"),
+        "the slowest is not disk:\n{blame}"
+    );
+    ensure!(blame.contains("it waited for disk, then web"), "{blame}");
+    ask(&ns, &["boot", "chart", "-o", "/run/boot.svg"])?;
+    let picture = file(&ns, "/run/boot.svg")?;
+    ensure!(
+        picture.starts_with("<svg ") && picture.contains("<title>disk started in "),
+        "{picture}"
+    );
     Ok(Outcome::Passed)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use rootspec::paths;
 use rootspec::plan::Work;
 use rootspec::protocol::init::{
-    Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, Units, error, method,
+    BootTimes, Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, UnitTimes, Units,
+    error, method,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,7 @@ use varlink::{Reply, Request};
 use super::{Answer, Waiting, service};
 use crate::init::{Init, Phase, VERSION};
 use crate::logs::FALLBACK;
-use crate::supervisor::{Event, State, UnitId};
+use crate::supervisor::{Event, Record, State, UnitId};
 
 /// Most units in one request.
 const UNITS: usize = 10_000;
@@ -51,6 +52,7 @@ impl Init {
         }
         let answer = match &*request.method {
             method::OVERVIEW => Ok(Answer::Now(reply(&self.overview()))),
+            method::BOOT => Ok(Answer::Now(reply(&self.boot_times()))),
             method::STATUS => self.status_of(request),
             method::LOGS => self.logs_of(request),
             method::START => self.change(peer, request, "start", Event::Start),
@@ -144,6 +146,33 @@ impl Init {
         };
         UnitList {
             units: units.iter().map(status).collect(),
+        }
+    }
+
+    fn boot_times(&self) -> BootTimes {
+        let core = &self.all.core;
+        let name = |unit: &UnitId| core.unit(*unit).name.to_string();
+        let times = |(unit, record): (UnitId, &Record)| {
+            let (definition, first) = (core.unit(unit), record.first);
+            let edges = [&definition.needs, &definition.wants, &definition.after];
+            Some(UnitTimes {
+                name: name(&unit),
+                wanted_ms: first.wanted?,
+                began_ms: first.began,
+                settled_ms: first.settled.map(|(when, _)| when),
+                outcome: first
+                    .settled
+                    .map_or(record.state, |(_, state)| state)
+                    .word()
+                    .to_owned(),
+                waits_for: edges.into_iter().flatten().map(name).collect(),
+            })
+        };
+        BootTimes {
+            began_ms: self.times.began,
+            group: self.config.default_group.clone(),
+            through_ms: self.times.through,
+            units: core.records().filter_map(times).collect(),
         }
     }
 

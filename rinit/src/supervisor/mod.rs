@@ -245,6 +245,7 @@ impl Core {
             record.since = self.now;
         }
         record.reason = reason;
+        record.first.note(state, self.now);
         self.set_deadline(unit, Clock::State, None);
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);

@@ -38,6 +38,21 @@ pub(crate) enum State {
     Failed,
 }
 
+impl State {
+    /// The state in the words of the protocol.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Waiting => "waiting",
+            Self::Starting(_) => "starting",
+            Self::Up => "up",
+            Self::Stopping(_) => "stopping",
+            Self::Backoff => "backoff",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// How far a start is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -226,6 +241,36 @@ impl Action {
     }
 }
 
+/// The first start of a unit, for whoever asks where the time of a boot went. Times as [`Record::since`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FirstStart {
+    /// It was wanted up.
+    pub(crate) wanted: Option<u64>,
+    /// Its own start began.
+    pub(crate) began: Option<u64>,
+    /// Its start was decided: when, and what it became.
+    pub(crate) settled: Option<(u64, State)>,
+}
+
+impl FirstStart {
+    /// Takes note of a new state; what is known stays as it is.
+    pub(super) fn note(&mut self, state: State, now: u64) {
+        match state {
+            State::Waiting => _ = self.wanted.get_or_insert(now),
+            State::Starting(_) if self.settled.is_none() => _ = self.began.get_or_insert(now),
+            State::Up | State::Down | State::Backoff | State::Failed if self.wanted.is_some() => {
+                _ = self.settled.get_or_insert((now, state));
+            }
+            State::Starting(_)
+            | State::Stopping(_)
+            | State::Up
+            | State::Down
+            | State::Backoff
+            | State::Failed => {}
+        }
+    }
+}
+
 /// Everything that is remembered about a unit beside the plan.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -239,6 +284,8 @@ pub(crate) struct Record {
     pub(crate) skipped: bool,
     /// How often it was started again by itself.
     pub(crate) restarts: u32,
+    /// How it came up the first time.
+    pub(crate) first: FirstStart,
     /// What it becomes after stopping.
     pub(super) next: Option<Next>,
     /// What it becomes when it is taken down because of another unit, or on request.
@@ -270,15 +317,7 @@ pub(crate) struct Record {
 impl Record {
     /// The state in the words of the protocol.
     pub(crate) fn state_word(&self) -> &'static str {
-        match self.state {
-            State::Down => "down",
-            State::Waiting => "waiting",
-            State::Starting(_) => "starting",
-            State::Up => "up",
-            State::Stopping(_) => "stopping",
-            State::Backoff => "backoff",
-            State::Failed => "failed",
-        }
+        self.state.word()
     }
 
     /// True when nothing more happens without an event from outside.

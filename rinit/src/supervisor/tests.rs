@@ -660,3 +660,31 @@ fn states_have_the_words_of_the_protocol() {
     };
     assert_eq!(record.state_word(), "backoff");
 }
+
+#[test]
+fn the_first_start_is_remembered_and_later_ones_are_not() {
+    let mut w = world(&[
+        ("a", "[deps]\nneeds = [\"b\"]"),
+        ("b", "[ready]\nmode = \"fd\""),
+        ("c", ""),
+    ]);
+    w.pass(1000);
+    w.start("a");
+    w.pass(70);
+    let b = w.kernel().pid_of("/bin/b").unwrap();
+    w.kernel().write(b, 3, b"\n");
+    w.run();
+    let first = |w: &World, name: &str| w.all.core.record(w.id(name)).first;
+    let expected = super::model::FirstStart {
+        wanted: Some(1000),
+        began: Some(1070),
+        settled: Some((1070, State::Up)),
+    };
+    assert_eq!(first(&w, "a"), expected);
+    assert_eq!(first(&w, "b").began, Some(1000));
+    assert_eq!(first(&w, "c"), super::model::FirstStart::default());
+    w.pass(5000);
+    w.stop("a");
+    w.start("a");
+    assert_eq!(first(&w, "a"), expected);
+}

@@ -1,5 +1,6 @@
 //! One file per verb: what it asks, and how the answer looks. `run` is the table of all of them.
 
+mod boot;
 mod boot_ok;
 mod completion;
 mod deploy;
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Store(verb) => store::run(context, verb),
         Command::Initramfs(verb) => initramfs::run(context, verb),
         Command::Svc(verb) => svc::run(context, verb),
+        Command::Boot(verb) => boot::run(context, verb),
         Command::Power(args) => power::run(context, args.action),
         Command::Completion(args) => completion::run(context, &args),
         Command::Man(args) => man::run(context, &args),

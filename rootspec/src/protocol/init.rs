@@ -21,6 +21,8 @@ pub mod method {
     pub const RESTART: &str = "org.rootctl.Init.Restart";
     /// [`super::Units`] to [`super::LogFiles`]
     pub const LOGS: &str = "org.rootctl.Init.Logs";
+    /// `()` to [`super::BootTimes`]
+    pub const BOOT: &str = "org.rootctl.Init.Boot";
     /// [`super::Power`] to `()`; the reply comes before the machine goes down
     pub const POWER: &str = "org.rootctl.Init.Power";
 }
@@ -122,6 +124,39 @@ pub struct UnitStatus {
 pub struct LogFiles {
     /// Paths in the order asked for.
     pub files: Vec<String>,
+}
+
+/// How this boot went, unit by unit. All times are milliseconds since the kernel started (`CLOCK_MONOTONIC`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTimes {
+    /// When `rinit` began.
+    pub began_ms: u64,
+    /// The default group.
+    pub group: String,
+    /// When the default group was through, for good or ill; absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through_ms: Option<u64>,
+    /// Every unit that was wanted up since, in the order of the plan.
+    pub units: Vec<UnitTimes>,
+}
+
+/// The first start of one unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitTimes {
+    /// Its name.
+    pub name: String,
+    /// When it was first wanted up.
+    pub wanted_ms: u64,
+    /// When those before it were through and its own start began; absent for a group, or if it never came to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_ms: Option<u64>,
+    /// When its start was decided; absent while it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_ms: Option<u64>,
+    /// How the start ended, a state as in [`UnitStatus::state`]; `waiting` or `starting` while it goes on.
+    pub outcome: String,
+    /// The units it waited for: its needs and wants, and those it comes after.
+    pub waits_for: Vec<String>,
 }
 
 /// What to do with the machine.

@@ -50,7 +50,7 @@ impl Stage {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["rootctl", "power", ..] => self.power(line, &words)?,
-            ["rootctl", "svc", ..] | ["rinit", ..] => {
+            ["rootctl", "svc" | "boot", ..] | ["rinit", ..] => {
                 expect(line, &self.machine()?.type_line(line)?)?;
             }
             ["rootctl", rest @ ..] if rest.contains(&"init") && rest.contains(&"store") => {
