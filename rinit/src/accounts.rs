@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rootspec::plan::{Ids, Plan, Unit, Work};
+use rootspec::compile::{Compiled, Problem};
+use rootspec::plan::{Ids, Unit, Work};
 
 /// What the two files hold.
 #[derive(Debug, Default)]
@@ -99,34 +100,46 @@ fn group_line(line: &str) -> Option<Group> {
     Some(Group { name, gid, members })
 }
 
-/// Puts numbers beside all names of the plan. What is unknown is said in its problems; such a unit cannot start.
-pub(crate) fn resolve(plan: &mut Plan, accounts: &Accounts) {
-    for unit in &mut plan.units {
-        let unknown = resolve_unit(unit, accounts);
-        let name = &unit.name;
-        plan.problems.extend(unknown.map(|who| {
-            format!("{name}: the user or group {who} is neither in /etc/passwd nor in /etc/group")
-        }));
-        for socket in &mut unit.sockets {
+/// Puts numbers beside all names of the plan. What is unknown is said among the problems; such a unit cannot start.
+pub(crate) fn resolve(compiled: &mut Compiled, accounts: &Accounts) {
+    let mut unknown = Vec::new();
+    for unit in &mut compiled.plan.units {
+        let name = unit.name.clone();
+        if let Some((key, who)) = resolve_unit(unit, accounts) {
+            let words = format!("{who} is neither in /etc/passwd nor in /etc/group");
+            unknown.push((name.clone(), format!("exec.{key}"), words));
+        }
+        for (number, socket) in unit.sockets.iter_mut().enumerate() {
             let Some(group) = &socket.group else { continue };
             socket.gid = accounts.gid(group);
             if socket.gid.is_none() {
-                let words = format!("{name}: the group {group} of its socket is not in /etc/group");
-                plan.problems.push(words);
+                let words = format!("the group {group} is not in /etc/group");
+                unknown.push((name.clone(), format!("socket.{number}.group"), words));
             }
         }
     }
+    for (unit, path, words) in unknown {
+        let spot = compiled.spot(&unit, &path, &words);
+        compiled.problems.push(Problem {
+            unit: Some(unit),
+            spot,
+        });
+    }
 }
 
-/// Returns the name that is unknown.
-fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<Box<str>> {
+/// Returns the key and the name that is unknown.
+fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<(&'static str, Box<str>)> {
     let exec = match &mut unit.work {
         Work::Service(exec) | Work::Oneshot(exec) => exec,
         Work::Group | Work::Container(_) => return None,
     };
     let either = exec.user.clone().or_else(|| exec.group.clone())?;
     let Some((ids, known)) = accounts.ids(exec.user.as_deref(), exec.group.as_deref()) else {
-        return Some(either);
+        let known = exec.user.as_deref().is_none_or(|user| {
+            accounts.user(user).is_some() || (user.parse::<u32>().is_ok() && exec.group.is_some())
+        });
+        let group = exec.group.clone().filter(|_| known);
+        return Some(group.map_or(("user", either), |group| ("group", group)));
     };
     exec.ids = Some(ids);
     let known = known?;
@@ -151,7 +164,8 @@ fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rootspec::compile::{Source, compile};
+    use rootspec::compile::{Files, Source};
+    use rootspec::plan::Plan;
 
     const PASSWD: &str =
         "root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/srv:/bin/false\nbroken\n:x:1:1::/:\n";
@@ -163,9 +177,13 @@ mod tests {
             file: "a.toml".into(),
             text: format!("schema = 1\n[exec]\nstart = \"/x\"\n{exec}"),
         };
-        let mut plan = compile(&[source], &[]);
-        resolve(&mut plan, &Accounts::parse(PASSWD, GROUP));
-        plan
+        let files = Files {
+            sources: vec![source],
+            ..Files::default()
+        };
+        let mut compiled = files.compile();
+        resolve(&mut compiled, &Accounts::parse(PASSWD, GROUP));
+        compiled.into_plan()
     }
 
     #[test]
@@ -192,12 +210,24 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_said() {
-        let plan = plan("user = \"nobody-here\"");
-        assert_eq!(plan.units[0].exec().unwrap().ids, None);
-        assert!(
-            plan.problems[0].contains("nobody-here"),
-            "{:?}",
-            plan.problems
-        );
+        for (exec, shown) in [
+            (
+                "user = \"nobody-here\"",
+                "a.toml:4:8: nobody-here is neither",
+            ),
+            ("user = \"1000\"", "a.toml:4:8: 1000 is neither"),
+            (
+                "user = \"web\"\ngroup = \"no-group\"",
+                "a.toml:5:9: no-group is neither",
+            ),
+            (
+                "[[socket]]\nlisten = \"stream:/s\"\ngroup = \"none\"",
+                "a.toml:6:9: the group none",
+            ),
+        ] {
+            let plan = plan(exec);
+            assert_eq!(plan.units[0].exec().unwrap().ids, None);
+            assert!(plan.problems[0].starts_with(shown), "{:?}", plan.problems);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The linter: the same reading and compiling as at boot, and a list of what is wrong.
 
-use crate::load::{self, Places};
+use crate::folders::Places;
+use crate::load;
 
 /// Text to show, and whether all is well.
 pub(crate) fn run(dirs: &[&str]) -> (String, bool) {

@@ -3,24 +3,18 @@
 //! Parent: [`Loading`], which reads what the child sends without waiting, until a deadline.
 //! Child: [`load`], which reads the folders, compiles, and puts numbers beside user names.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
 
-use rootspec::compile::{Enabled, Source, compile};
+use rootspec::compile::{Problem, Source, compile};
 use rootspec::plan::Plan;
-use rootspec::{UnitName, paths};
 use sys::process::Worker;
 
 use crate::accounts::{self, Accounts};
 use crate::config::{self, Config};
+use crate::folders::{self, FILE, Places};
 
 /// How long the child may take, in milliseconds.
 pub(crate) const DEADLINE: u64 = 10_000;
-/// Largest unit file, in bytes.
-const FILE: u64 = 1 << 20;
-/// Most unit files per folder.
-const FILES: usize = 10_000;
 /// Largest answer of the child, in bytes.
 const ANSWER: usize = 64 << 20;
 /// What a boot without a usable plan runs: somebody must be able to log in.
@@ -40,41 +34,6 @@ pub(crate) struct Loaded {
 pub(crate) struct Loading {
     pub(crate) worker: Worker,
     answer: Vec<u8>,
-}
-
-/// Where to look, for tests and the linter: other folders than the system's.
-#[derive(Debug, Clone)]
-pub(crate) struct Places {
-    units: Vec<String>,
-    groups: Vec<String>,
-    /// A boot needs a group to start; a folder to be checked need not have one.
-    boots: bool,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            units: paths::UNIT_DIRS.map(str::to_owned).to_vec(),
-            groups: paths::GROUP_DIRS.map(str::to_owned).to_vec(),
-            boots: true,
-        }
-    }
-}
-
-impl Places {
-    /// These folders of unit files, and the folder `groups` beside or in each.
-    pub(crate) fn of(dirs: &[String]) -> Self {
-        let groups = dirs.iter().flat_map(|dir| {
-            let inside = format!("{dir}/groups");
-            let beside = Path::new(dir).with_file_name("groups");
-            [inside, beside.display().to_string()]
-        });
-        Self {
-            units: dirs.to_vec(),
-            groups: groups.collect(),
-            boots: false,
-        }
-    }
 }
 
 impl Loading {
@@ -171,91 +130,28 @@ pub(crate) fn load(places: &Places) -> Loaded {
         Err(error) => Err(sys::chain(&error)),
     };
     let mut config = config.unwrap_or_else(|problem| {
-        problems.push(problem);
+        problems.push(Problem::of("", problem));
         Config::default()
     });
-    let mut sources = sources(&places.units, &mut problems);
-    let enabled = enabled(&places.groups, &mut problems);
-    let mut plan = compile(&sources, &enabled);
-    if places.boots && plan.find(&config.default_group).is_none() {
+    let mut files = folders::read(places, &mut problems);
+    let mut compiled = files.compile();
+    if places.boots && compiled.plan.find(&config.default_group).is_none() {
         // The rest stays usable, so that a snapshot on trial can still be rejected.
         let group = &config.default_group;
         let why = format!("there is no usable group {group}; only a rescue login is started");
-        problems.push(why.clone());
+        problems.push(Problem::of("", why.clone()));
         config.default_group = RESCUE_UNIT.to_owned();
         config.rescue = Some(why);
-        sources.retain(|source| source.name.as_str() != RESCUE_UNIT);
-        sources.extend(rescue_source());
-        plan = compile(&sources, &enabled);
+        files
+            .sources
+            .retain(|source| source.name.as_str() != RESCUE_UNIT);
+        files.sources.extend(rescue_source());
+        compiled = files.compile();
     }
-    accounts::resolve(&mut plan, &accounts);
-    plan.problems.append(&mut problems);
+    accounts::resolve(&mut compiled, &accounts);
+    compiled.problems.append(&mut problems);
+    let plan = compiled.into_plan();
     Loaded { plan, config }
-}
-
-/// Names in a folder, sorted. A folder that is absent has none.
-fn names(dir: &str, problems: &mut Vec<String>) -> Vec<String> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            problems.push(format!("cannot list {dir}: {error}"));
-            return Vec::new();
-        }
-    };
-    let names = entries.take(FILES).flatten().map(|entry| entry.file_name());
-    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-    names.sort();
-    names
-}
-
-fn sources(dirs: &[String], problems: &mut Vec<String>) -> Vec<Source> {
-    let mut found: BTreeMap<UnitName, Source> = BTreeMap::new();
-    for dir in dirs {
-        for name in names(dir, problems) {
-            let Some(stem) = name.strip_suffix(".toml") else {
-                continue;
-            };
-            let file = format!("{dir}/{name}");
-            let name: UnitName = match stem.parse() {
-                Ok(name) => name,
-                Err(error) => {
-                    problems.push(format!("{file}: {error}"));
-                    continue;
-                }
-            };
-            if found.contains_key(&name) {
-                continue;
-            }
-            match sys::fs::read_text(&file, FILE) {
-                Ok(text) => {
-                    found.insert(name.clone(), Source { name, file, text });
-                }
-                Err(error) => problems.push(sys::chain(&error)),
-            }
-        }
-    }
-    found.into_values().collect()
-}
-
-fn enabled(dirs: &[String], problems: &mut Vec<String>) -> Vec<Enabled> {
-    let mut found = Vec::new();
-    for dir in dirs {
-        for folder in names(dir, problems) {
-            let Some(group) = folder.strip_suffix(".d") else {
-                continue;
-            };
-            for unit in names(&format!("{dir}/{folder}"), problems) {
-                match (group.parse(), unit.parse()) {
-                    (Ok(group), Ok(unit)) => found.push(Enabled { group, unit }),
-                    (Err(error), _) | (_, Err(error)) => {
-                        problems.push(format!("{dir}/{folder}/{unit}: {error}"));
-                    }
-                }
-            }
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `init` | PID 1 at work: start, the loop, what happens after each lap |
 //! | `setup` | the first steps: file systems, host name, machine id |
-//! | `load` | unit files to a plan, in a child; `accounts` and `config` are read there too |
+//! | `load` | unit files to a plan, in a child; `folders`, `accounts` and `config` are read there too |
 //! | `supervisor` | the pure machine that decides what units do; begin with its page |
 //! | `supervise` | machine and hands together; panics end here |
 //! | `hands` | doing what was decided: processes, pipes, cgroups, sockets |
@@ -25,6 +25,7 @@ mod check;
 mod config;
 mod confirm;
 mod control;
+mod folders;
 mod gate;
 mod hands;
 mod init;

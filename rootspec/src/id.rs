@@ -150,6 +150,28 @@ checked_name!(
     "1 to 128 of a-z A-Z 0-9 . _ : - @, with a letter or digit first"
 );
 
+impl UnitName {
+    /// What stands behind the `@` of an instance: `tty1` of `getty@tty1`.
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        let (_, instance) = self.as_str().split_once('@')?;
+        (!instance.is_empty()).then_some(instance)
+    }
+
+    /// The template of an instance, or itself if it is one: `getty@` for both `getty@tty1` and `getty@`.
+    #[must_use]
+    pub fn template(&self) -> Option<&str> {
+        let at = self.as_str().find('@')?;
+        self.as_str().get(..=at)
+    }
+
+    /// Whether this names a template, which is no unit itself.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.template() == Some(self.as_str())
+    }
+}
+
 fn is_snapshot_name(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     text.len() <= 64
@@ -211,6 +233,23 @@ mod tests {
             shown.starts_with("\"a\\nbbb") && shown.len() < 200,
             "{shown}"
         );
+    }
+
+    #[test]
+    fn an_instance_knows_its_template() {
+        let parts = |text: &str| {
+            let name: UnitName = text.parse().unwrap();
+            let own = |part: Option<&str>| part.map(str::to_owned);
+            (
+                own(name.template()),
+                own(name.instance()),
+                name.is_template(),
+            )
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(parts("web"), (None, None, false));
+        assert_eq!(parts("getty@"), (some("getty@"), None, true));
+        assert_eq!(parts("a@b@c"), (some("a@"), some("b@c"), false));
     }
 
     #[test]

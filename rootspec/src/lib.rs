@@ -17,6 +17,7 @@
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `protocol` | the messages of both control sockets |
 //! | `spot` | errors that point at a place in a text |
+//! | `nearest` | "did you mean" |
 #![forbid(unsafe_code)]
 
 pub mod cmdline;
@@ -24,6 +25,7 @@ pub mod compile;
 pub mod id;
 pub mod limine;
 pub mod meta;
+mod nearest;
 pub mod over;
 pub mod paths;
 pub mod plan;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::nearest::nearest;
+
 /// A message about one place of a text file.
 ///
 /// Displays as `FILE:LINE:COLUMN: MESSAGE`, the source line below it and a caret under the place.
@@ -64,7 +66,7 @@ impl Spot {
         }
     }
 
-    /// A message about the file as a whole: shown without line and caret.
+    /// A message about the file as a whole: shown without line and caret. An empty name is no file at all.
     #[must_use]
     pub fn whole(file: &str, message: impl Into<String>) -> Self {
         let nothing = String::new();
@@ -81,11 +83,17 @@ impl Spot {
     /// Turns an error of the `toml` crate into a message with our layout.
     #[must_use]
     pub fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().replace('\n', " ");
+        let message = sentence(error.message());
         match error.span() {
             Some(span) => Self::new(file, text, span, message),
             None => Self::whole(file, message),
         }
+    }
+
+    /// Line and column of the place, both from 1 on; `None`: the message is about the file as a whole.
+    #[must_use]
+    pub fn place(&self) -> Option<(usize, usize)> {
+        (self.line > 0).then_some((self.line, self.column))
     }
 
     /// The file the message is about.
@@ -103,6 +111,9 @@ impl Spot {
 
 impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.file.is_empty() {
+            return f.write_str(&self.message);
+        }
         if self.line == 0 {
             return write!(f, "{}: {}", self.file, self.message);
         }
@@ -124,6 +135,38 @@ impl fmt::Display for Spot {
 
 impl std::error::Error for Spot {}
 
+/// The parser's message in our words: what is unknown gets the nearest known thing.
+pub(crate) fn sentence(message: &str) -> String {
+    let quoted = |known: &[&str]| known.join(", ");
+    if let Some((unknown, known)) = unknown("unknown field `", message) {
+        return match nearest(unknown, &known) {
+            Some(best) => format!("unknown key \"{unknown}\", did you mean \"{best}\"?"),
+            None if known.is_empty() => format!("unknown key \"{unknown}\""),
+            None => format!("unknown key \"{unknown}\", known here: {}", quoted(&known)),
+        };
+    }
+    if let Some((unknown, known)) = unknown("unknown variant `", message) {
+        return match nearest(unknown, &known) {
+            Some(best) => format!("unknown value \"{unknown}\", did you mean \"{best}\"?"),
+            None => format!(
+                "unknown value \"{unknown}\", expected one of: {}",
+                quoted(&known)
+            ),
+        };
+    }
+    let missing = message.strip_prefix("missing field `");
+    match missing.and_then(|rest| rest.strip_suffix('`')) {
+        Some(key) => format!("the key \"{key}\" is missing"),
+        None => message.replace('\n', " "),
+    }
+}
+
+/// Takes serde's sentence "unknown … `x`, expected one of `a`, `b`" apart.
+fn unknown<'a>(start: &str, message: &'a str) -> Option<(&'a str, Vec<&'a str>)> {
+    let (unknown, rest) = message.strip_prefix(start)?.split_once('`')?;
+    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +179,32 @@ mod tests {
             spot.to_string(),
             "a.toml:2:8: unknown kind\n    2 | kind = \"robot\"\n      |        ^^^^^^^"
         );
+    }
+
+    #[test]
+    fn the_parsers_words_become_ours() {
+        for (theirs, ours) in [
+            (
+                "unknown field `usr`, expected `user` or `group`",
+                "unknown key \"usr\", did you mean \"user\"?",
+            ),
+            (
+                "unknown field `zzz`, expected one of `a`, `b`",
+                "unknown key \"zzz\", known here: a, b",
+            ),
+            (
+                "unknown field `a`, there are no fields",
+                "unknown key \"a\"",
+            ),
+            (
+                "unknown variant `alway`, expected one of `no`, `always`",
+                "unknown value \"alway\", did you mean \"always\"?",
+            ),
+            ("missing field `start`", "the key \"start\" is missing"),
+            ("two\nlines", "two lines"),
+        ] {
+            assert_eq!(sentence(theirs), ours);
+        }
     }
 
     #[test]

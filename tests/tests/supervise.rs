@@ -24,6 +24,7 @@ fn main() -> std::process::ExitCode {
             ),
             test("traffic_on_a_socket_starts_its_unit", socket),
             test("a_service_runs_as_its_user_in_its_directories", user),
+            test("instances_of_a_template_run_side_by_side", instances),
             test("what_does_not_end_is_killed_and_named", stubborn),
             test(
                 "hostile_requests_cost_their_sender_the_connection_and_nothing_else",
@@ -231,6 +232,42 @@ fn socket() -> Result<Outcome> {
     until(&ns, "it was given its socket", || {
         Ok(read(&ns, "/var/log/rinit/lazy.log")?.contains("lazy[-]: 1 in 0\n"))
     })?;
+    Ok(Outcome::Passed)
+}
+
+fn instances() -> Result<Outcome> {
+    let template = "schema = 1\n[install]\ndefault_instance = \"third\"\n[exec]\nenv = { WHO = \"nobody\", HOW = \"plain\" }\n\
+                    start = [\"/bin/sh\", \"-c\", \"echo {i} of {name}: $WHO, ${HOW}; exec sleep 100000\"]\n";
+    let folder = "/etc/rinit/services";
+    let mut recipe = recipe(&[])?
+        .text("/usr/lib/rinit/services/worker@.toml", template)
+        .text(
+            "/usr/lib/rinit/services/worker@.toml.d/10-who.toml",
+            "[exec]\nenv = { WHO = \"all\" }\n",
+        )
+        .text(
+            &format!("{folder}/worker@two.toml.d/10-who.toml"),
+            "[exec]\nenv = { WHO = \"the second\" }\n",
+        )
+        .text(&format!("{folder}/worker@masked.toml"), "");
+    for name in ["one", "two", "masked", ""] {
+        recipe = recipe.text(&format!("/etc/rinit/groups/default.d/worker@{name}"), "");
+    }
+    let ns = Namespace::start(&recipe)?;
+    for (name, words) in [
+        ("one", "one of worker: all, plain"),
+        ("two", "two of worker: the second, plain"),
+        ("third", "third of worker: all, plain"),
+    ] {
+        until(&ns, name, || {
+            let log = read(&ns, &format!("/var/log/rinit/worker@{name}.log"));
+            Ok(log?.contains(&format!("worker@{name}[-]: {words}\n")))
+        })?;
+        let status = unit(&ns, &format!("worker@{name}"))?;
+        ensure!(status["state"] == "up", "{status}");
+        ensure!(members(&ns, &format!("worker@{name}"))?.len() == 1);
+    }
+    ensure!(unit(&ns, "worker@masked").is_err(), "a mask was passed by");
     Ok(Outcome::Passed)
 }
 

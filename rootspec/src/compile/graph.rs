@@ -1,14 +1,13 @@
 //! Needs that cannot be met, and cycles. No recursion: chains may be long.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use super::{Draft, spot};
+use super::{Draft, Drafts, Edge, Problem, spot};
 use crate::UnitName;
 
-type Drafts = BTreeMap<UnitName, Draft>;
-
 /// Takes out every unit that needs one which is not there, until none is left.
-pub(super) fn remove_unmet(drafts: &mut Drafts, problems: &mut Vec<String>) {
+pub(super) fn remove_unmet(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
     let mut needed_by: BTreeMap<UnitName, Vec<UnitName>> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for draft in drafts.values() {
@@ -40,16 +39,25 @@ pub(super) fn remove_unmet(drafts: &mut Drafts, problems: &mut Vec<String>) {
 }
 
 /// Takes out the members of every cycle of needs, wants and orderings.
-pub(super) fn remove_cycles(drafts: &mut Drafts, problems: &mut Vec<String>) {
+pub(super) fn remove_cycles(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
     while let Some(cycle) = find_cycle(drafts) {
         let mut names: Vec<_> = cycle.iter().map(UnitName::as_str).collect();
         names.extend(names.first().copied());
+        let whole = names.join(" -> ");
+        let mut reasons = Vec::with_capacity(cycle.len());
+        let mut place = None;
+        for (name, next) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
+            if let Some(reason) = why(drafts, name, next) {
+                place.get_or_insert((reason.by, reason.span));
+                reasons.push(reason.words);
+            }
+        }
         let words = format!(
-            "starting order runs in a circle: {} (each waits for the next); remove one of these needs, wants, after or before",
-            names.join(" -> ")
+            "starting order runs in a circle: {whole} ({}); one of these must go",
+            reasons.join(", ")
         );
-        if let Some(draft) = cycle.first().and_then(|name| drafts.get(name)) {
-            problems.push(spot(draft, None, words));
+        if let Some((draft, span)) = place {
+            problems.push(spot(draft, span, words));
         }
         for name in &cycle {
             drafts.remove(name);
@@ -57,22 +65,58 @@ pub(super) fn remove_cycles(drafts: &mut Drafts, problems: &mut Vec<String>) {
     }
 }
 
+/// Why one unit waits for another.
+struct Reason<'a> {
+    /// In words.
+    words: String,
+    /// The unit whose file says so.
+    by: &'a Draft,
+    /// The place in it.
+    span: Option<&'a Range<usize>>,
+}
+
+fn why<'a>(drafts: &'a Drafts, name: &UnitName, other: &UnitName) -> Option<Reason<'a>> {
+    let (draft, later) = (drafts.get(name)?, drafts.get(other)?);
+    let says = |by: &'a Draft, edges: &'a [Edge], named: &UnitName, words: String| {
+        let edge = edges.iter().find(|(to, _)| to == named)?;
+        Some(Reason {
+            words,
+            by,
+            span: edge.1.as_ref(),
+        })
+    };
+    let edges = &draft.edges;
+    says(draft, &edges.needs, other, format!("{name} needs {other}"))
+        .or_else(|| says(draft, &edges.wants, other, format!("{name} wants {other}")))
+        .or_else(|| {
+            says(
+                draft,
+                &edges.after,
+                other,
+                format!("{name} is after {other}"),
+            )
+        })
+        .or_else(|| {
+            says(
+                later,
+                &later.edges.before,
+                name,
+                format!("{other} is before {name}"),
+            )
+        })
+}
+
 /// Whom each unit waits for.
 fn waits_for(drafts: &Drafts) -> BTreeMap<&UnitName, BTreeSet<&UnitName>> {
     let mut waits: BTreeMap<&UnitName, BTreeSet<&UnitName>> = BTreeMap::new();
     for (name, draft) in drafts {
         let edges = &draft.edges;
-        let first = edges
-            .needs
-            .iter()
-            .map(|(need, _)| need)
-            .chain(&edges.wants)
-            .chain(&edges.after);
+        let first = edges.needs.iter().chain(&edges.wants).chain(&edges.after);
         let present = first
-            .filter_map(|other| drafts.get_key_value(other))
+            .filter_map(|(other, _)| drafts.get_key_value(other))
             .map(|(key, _)| key);
         waits.entry(name).or_default().extend(present);
-        for later in &edges.before {
+        for (later, _) in &edges.before {
             if let Some((later, _)) = drafts.get_key_value(later) {
                 waits.entry(later).or_default().insert(name);
             }

@@ -6,27 +6,47 @@
 //! | open | for |
 //! |---|---|
 //! | `mod` (here) | the order of the work |
+//! | `gather` | files and drop-ins to units; templates to instances |
 //! | `lower` | one unit file to one unit of the plan |
 //! | `graph` | needs that are missing, and cycles |
+//! | `problem` | what is wrong with which unit |
 
+mod gather;
 mod graph;
 mod lower;
+mod problem;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::UnitName;
 use crate::plan::{Plan, Unit, UnitIndex};
 use crate::spot::Spot;
-use crate::units::{self, UnitFile};
+use crate::units::{Layers, UnitFile};
+
+pub use crate::units::Facts;
+pub use problem::Problem;
 
 /// One unit file as read by the caller. Of several files with one name, only the first directory's belongs here.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Name of the unit (the file's, without `.toml`).
+    /// Name of the unit (the file's, without `.toml`); with an `@` at its end it is a template.
     pub name: UnitName,
     /// Path, for messages.
     pub file: String,
     /// The text. An empty text masks the unit: it does not exist.
+    pub text: String,
+}
+
+/// One drop-in as read by the caller, `UNIT.toml.d/NAME.toml`. Of several with one name, only the first directory's
+/// belongs here.
+#[derive(Debug, Clone)]
+pub struct DropIn {
+    /// The unit, or the template whose instances it is for.
+    pub unit: UnitName,
+    /// Path, for messages.
+    pub file: String,
+    /// The text.
     pub text: String,
 }
 
@@ -35,81 +55,146 @@ pub struct Source {
 pub struct Enabled {
     /// The group.
     pub group: UnitName,
-    /// The unit.
+    /// The unit; a template stands for its default instance.
     pub unit: UnitName,
+    /// Path of the file that says so, for messages.
+    pub file: String,
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// Unit files, masks and templates.
+    pub sources: Vec<Source>,
+    /// Drop-ins, those of one unit in the order in which they are laid over it.
+    pub drop_ins: Vec<DropIn>,
+    /// Enabled units.
+    pub enabled: Vec<Enabled>,
+    /// What words in braces mean.
+    pub facts: Facts,
+}
+
+/// A plan, and what is needed to say more about it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The plan; its own list of problems is still empty.
+    pub plan: Plan,
+    /// What could not be used.
+    pub problems: Vec<Problem>,
+    texts: BTreeMap<UnitName, Layers>,
+}
+
+impl Compiled {
+    /// A message about the value at `path` (keys with dots between) in the file of `unit`.
+    #[must_use]
+    pub fn spot(&self, unit: &str, path: &str, words: &str) -> Spot {
+        let texts = unit.parse::<UnitName>().ok();
+        match texts.and_then(|name| self.texts.get(&name)) {
+            Some(layers) => layers.spot_at(path, words),
+            None => Spot::whole(unit, words),
+        }
+    }
+
+    /// Path of the unit's own file.
+    #[must_use]
+    pub fn file(&self, unit: &str) -> Option<&str> {
+        Some(self.texts.get(&unit.parse::<UnitName>().ok()?)?.file())
+    }
+
+    /// The plan, with its problems in words.
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        let mut plan = self.plan;
+        plan.problems = self.problems.iter().map(ToString::to_string).collect();
+        plan
+    }
 }
 
 /// A unit on its way into the plan: names not yet resolved.
 struct Draft {
     name: UnitName,
-    file: String,
-    text: String,
+    layers: Layers,
     parsed: UnitFile,
     unit: Unit,
     edges: Edges,
 }
 
-/// Names of other units; the position in the text is kept for messages.
+type Drafts = BTreeMap<UnitName, Draft>;
+
+/// Another unit, and the place where it is named.
+type Edge = (UnitName, Option<Range<usize>>);
+
+/// Names of other units.
 #[derive(Default)]
 struct Edges {
-    needs: Vec<(UnitName, Option<std::ops::Range<usize>>)>,
-    wants: Vec<UnitName>,
-    after: Vec<UnitName>,
-    before: Vec<UnitName>,
+    needs: Vec<Edge>,
+    wants: Vec<Edge>,
+    after: Vec<Edge>,
+    before: Vec<Edge>,
 }
 
-/// Makes the plan. Never fails: what cannot be used is in [`Plan::problems`].
+/// Makes the plan from unit files alone. Never fails: what cannot be used is in [`Plan::problems`].
 #[must_use]
 pub fn compile(sources: &[Source], enabled: &[Enabled]) -> Plan {
-    let mut problems = Vec::new();
-    let mut drafts = BTreeMap::new();
-    for source in sources.iter().filter(|s| !s.text.trim().is_empty()) {
-        match units::parse(&source.file, &source.text) {
-            Ok(parsed) => {
-                let draft = draft(source, parsed);
-                drafts.insert(source.name.clone(), draft);
-            }
-            Err(spots) => problems.extend(spots.iter().map(ToString::to_string)),
+    let files = Files {
+        sources: sources.to_vec(),
+        enabled: enabled.to_vec(),
+        ..Files::default()
+    };
+    files.compile().into_plan()
+}
+
+impl Files {
+    /// Makes the plan. Never fails: what cannot be used is among the problems.
+    #[must_use]
+    pub fn compile(&self) -> Compiled {
+        let mut problems = Vec::new();
+        let gathered = gather::gather(self, &mut problems);
+        let texts = gathered
+            .drafts
+            .iter()
+            .map(|(name, draft)| (name.clone(), draft.layers.clone()))
+            .collect();
+        let mut drafts = gathered.drafts;
+        add_default_needs(&mut drafts);
+        enable(&mut drafts, &gathered.enabled, &mut problems);
+        graph::remove_unmet(&mut drafts, &mut problems);
+        graph::remove_cycles(&mut drafts, &mut problems);
+        // Members of a cycle are gone now: whoever needs them cannot start either.
+        graph::remove_unmet(&mut drafts, &mut problems);
+        Compiled {
+            plan: Plan {
+                units: resolve(drafts),
+                problems: Vec::new(),
+            },
+            problems,
+            texts,
         }
-    }
-    add_default_needs(&mut drafts);
-    enable(&mut drafts, enabled, &mut problems);
-    graph::remove_unmet(&mut drafts, &mut problems);
-    graph::remove_cycles(&mut drafts, &mut problems);
-    // Members of a cycle are gone now: whoever needs them cannot start either.
-    graph::remove_unmet(&mut drafts, &mut problems);
-    Plan {
-        units: resolve(drafts),
-        problems,
     }
 }
 
-fn draft(source: &Source, parsed: UnitFile) -> Draft {
-    let names =
-        |list: &[toml::Spanned<UnitName>]| list.iter().map(|n| n.get_ref().clone()).collect();
+fn draft(name: &UnitName, layers: Layers, parsed: UnitFile) -> Draft {
+    let names = |list: &[toml::Spanned<UnitName>]| {
+        let edge = |name: &toml::Spanned<UnitName>| (name.get_ref().clone(), Some(name.span()));
+        list.iter().map(edge).collect()
+    };
     let edges = Edges {
-        needs: parsed
-            .deps
-            .needs
-            .iter()
-            .map(|n| (n.get_ref().clone(), Some(n.span())))
-            .collect(),
+        needs: names(&parsed.deps.needs),
         wants: names(&parsed.deps.wants),
         after: names(&parsed.deps.after),
         before: names(&parsed.deps.before),
     };
     Draft {
-        name: source.name.clone(),
-        file: source.file.clone(),
-        text: source.text.clone(),
-        unit: lower::lower(&source.name, &parsed),
+        name: name.clone(),
+        layers,
+        unit: lower::lower(name, &parsed),
         parsed,
         edges,
     }
 }
 
 /// Units with `default_deps` need `basic`, where there is a unit of that name.
-fn add_default_needs(drafts: &mut BTreeMap<UnitName, Draft>) {
+fn add_default_needs(drafts: &mut Drafts) {
     let Ok(basic) = "basic".parse::<UnitName>() else {
         return;
     };
@@ -124,26 +209,30 @@ fn add_default_needs(drafts: &mut BTreeMap<UnitName, Draft>) {
     }
 }
 
-fn enable(drafts: &mut BTreeMap<UnitName, Draft>, enabled: &[Enabled], problems: &mut Vec<String>) {
+fn enable(drafts: &mut Drafts, enabled: &[Enabled], problems: &mut Vec<Problem>) {
     for link in enabled {
         match drafts.get_mut(&link.group) {
-            Some(group) => group.edges.wants.push(link.unit.clone()),
-            None => problems.push(format!(
-                "{} is enabled in the group {}, which does not exist: remove it from {}.d",
-                link.unit, link.group, link.group
-            )),
+            Some(group) => group.edges.wants.push((link.unit.clone(), None)),
+            None => {
+                let words = format!(
+                    "{} is enabled in the group {}, which does not exist: remove this file",
+                    link.unit, link.group
+                );
+                problems.push(Problem::about(&link.unit, Spot::whole(&link.file, words)));
+            }
         }
     }
 }
 
 /// Names to numbers. Wants and orderings about units that do not exist are dropped: they are soft.
-fn resolve(drafts: BTreeMap<UnitName, Draft>) -> Vec<Unit> {
+fn resolve(drafts: Drafts) -> Vec<Unit> {
     let mut numbers = BTreeMap::new();
     for (number, name) in (0..).zip(drafts.keys()) {
         numbers.insert(name.clone(), number);
     }
-    let all = |names: &mut dyn Iterator<Item = &UnitName>| -> Vec<UnitIndex> {
-        let found: BTreeSet<_> = names.filter_map(|n| numbers.get(n).copied()).collect();
+    let all = |edges: &[Edge]| -> Vec<UnitIndex> {
+        let found = edges.iter().filter_map(|(name, _)| numbers.get(name));
+        let found: BTreeSet<_> = found.copied().collect();
         found.into_iter().collect()
     };
     let mut after: BTreeMap<UnitIndex, BTreeSet<UnitIndex>> = BTreeMap::new();
@@ -151,16 +240,16 @@ fn resolve(drafts: BTreeMap<UnitName, Draft>) -> Vec<Unit> {
         after
             .entry(index)
             .or_default()
-            .extend(all(&mut draft.edges.after.iter()));
-        for later in all(&mut draft.edges.before.iter()) {
+            .extend(all(&draft.edges.after));
+        for later in all(&draft.edges.before) {
             after.entry(later).or_default().insert(index);
         }
     }
     let mut units = Vec::with_capacity(drafts.len());
     for (index, draft) in (0..).zip(drafts.into_values()) {
         let mut unit = draft.unit;
-        unit.needs = all(&mut draft.edges.needs.iter().map(|(name, _)| name));
-        unit.wants = all(&mut draft.edges.wants.iter());
+        unit.needs = all(&draft.edges.needs);
+        unit.wants = all(&draft.edges.wants);
         unit.after = after
             .remove(&index)
             .unwrap_or_default()
@@ -172,11 +261,12 @@ fn resolve(drafts: BTreeMap<UnitName, Draft>) -> Vec<Unit> {
 }
 
 /// A message about the place where `draft` names another unit.
-fn spot(draft: &Draft, span: Option<&std::ops::Range<usize>>, words: String) -> String {
-    match span {
-        Some(span) => Spot::new(&draft.file, &draft.text, span.clone(), words).to_string(),
-        None => Spot::whole(&draft.file, words).to_string(),
-    }
+fn spot(draft: &Draft, span: Option<&Range<usize>>, words: String) -> Problem {
+    let spot = match span {
+        Some(span) => draft.layers.spot(span.clone(), words),
+        None => Spot::whole(draft.layers.file(), words),
+    };
+    Problem::about(&draft.name, spot)
 }
 
 #[cfg(test)]
@@ -197,6 +287,7 @@ mod tests {
             .map(|(g, u)| Enabled {
                 group: g.parse().unwrap(),
                 unit: u.parse().unwrap(),
+                file: format!("{g}.d/{u}"),
             })
             .collect();
         compile(&sources, &enabled)

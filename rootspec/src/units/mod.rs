@@ -4,10 +4,14 @@
 //! |---|---|
 //! | `mod` (here) | the tables and their keys |
 //! | `value` | durations, sizes, argument lists, signals: how one value is written |
+//! | `layers` | a unit's file and its drop-ins as one table |
+//! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
 //! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
 
+mod fill;
+mod layers;
 mod read;
 mod value;
 
@@ -16,8 +20,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use fill::Facts;
+pub use layers::Layers;
 pub(crate) use read::octal;
-pub use read::parse;
+pub use read::{parse, read};
 pub use value::{Argv, ArgvList, Millis, Names, Percent, Signal, Size};
 
 use crate::UnitName;
@@ -120,6 +126,8 @@ pub struct Deps {
 pub struct Install {
     /// Groups that want it once it is enabled.
     pub wanted_by: Vec<UnitName>,
+    /// In a template: the instance that is meant when the template itself is enabled.
+    pub default_instance: Option<String>,
 }
 
 /// `[condition]`: a leading `!` turns a value round; all must hold.
@@ -255,7 +263,10 @@ impl Default for Limit {
 
 /// How a process ended, as written in a unit file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an exit code from 0 to 255 or a signal such as \"TERM\""
+)]
 pub enum Exit {
     /// With this code.
     Code(u8),

@@ -1,19 +1,38 @@
 //! Text to [`UnitFile`], with errors that point at file, line and key.
 
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::fill::{Facts, fill};
+use super::layers::Layers;
 use super::{Kind, UnitFile};
+use crate::UnitName;
 use crate::spot::Spot;
 
 /// The schema version this program reads.
 const SCHEMA: u32 = 1;
 
-/// Reads the text of a unit file and checks what can be checked without other units.
+/// Reads the text of a unit file and checks what can be checked without other units. Words in braces stay as they are.
 ///
 /// # Errors
 /// Everything that is wrong with it, at least one entry, each with its place.
 pub fn parse(file: &str, text: &str) -> Result<UnitFile, Vec<Spot>> {
-    let stripped = blank_free_tables(text);
-    let unit: UnitFile = toml::from_str(&stripped).map_err(|e| vec![explain(file, text, &e)])?;
-    let wrong = inconsistencies(file, text, &unit);
+    read(&Layers::new(file, text), None)
+}
+
+/// Reads a unit from its file and drop-ins, with the meanings of words in braces for the unit of that name.
+///
+/// # Errors
+/// Everything that is wrong with it, at least one entry, each with its place.
+pub fn read(layers: &Layers, of: Option<(&UnitName, &Facts)>) -> Result<UnitFile, Vec<Spot>> {
+    let mut table = layers.merged().map_err(|spot| vec![spot])?;
+    if let Some((unit, facts)) = of {
+        fill(&mut table, layers, unit, facts)?;
+    }
+    let whole = Spanned::new(0..0, table);
+    let unit = UnitFile::deserialize(toml::Deserializer::from(whole))
+        .map_err(|error| vec![layers.spot_of(&error)])?;
+    let wrong = inconsistencies(layers, &unit);
     if wrong.is_empty() {
         Ok(unit)
     } else {
@@ -21,74 +40,10 @@ pub fn parse(file: &str, text: &str) -> Result<UnitFile, Vec<Spot>> {
     }
 }
 
-/// Blanks out tables whose name begins with `x-` (they belong to others), keeping every byte's place.
-fn blank_free_tables(text: &str) -> String {
-    let mut free = false;
-    let mut out = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let head = line.trim_start();
-        if head.starts_with('[') {
-            free = head.trim_start_matches('[').trim_start().starts_with("x-");
-        }
-        if free {
-            out.extend(line.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
-        } else {
-            out.push_str(line);
-        }
-    }
-    out
-}
-
-/// Words the parser's error our way: an unknown key gets the nearest known one.
-fn explain(file: &str, text: &str, error: &toml::de::Error) -> Spot {
-    let message = error.message();
-    let Some((unknown, known)) = unknown_field(message) else {
-        return Spot::from_toml(file, text, error);
-    };
-    let words = match nearest(unknown, &known) {
-        Some(best) => format!("unknown key \"{unknown}\", did you mean \"{best}\"?"),
-        None => format!(
-            "unknown key \"{unknown}\", known here: {}",
-            known.join(", ")
-        ),
-    };
-    match error.span() {
-        Some(span) => Spot::new(file, text, span, words),
-        None => Spot::whole(file, words),
-    }
-}
-
-/// Takes serde's sentence "unknown field `x`, expected one of `a`, `b`" apart.
-fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
-    let rest = message.strip_prefix("unknown field `")?;
-    let (unknown, rest) = rest.split_once('`')?;
-    Some((unknown, rest.split('`').skip(1).step_by(2).collect()))
-}
-
-/// The candidate nearest to `word`, if it is near enough to be meant.
-fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let best = candidates.iter().map(|c| (distance(word, c), *c)).min()?;
-    (best.0 <= word.len().div_ceil(3)).then_some(best.1)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, cb) in b.chars().enumerate() {
-            let change = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 /// What is wrong although every single value is fine.
-fn inconsistencies(file: &str, text: &str, unit: &UnitFile) -> Vec<Spot> {
+fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
     let mut wrong = Vec::new();
-    let mut say = |span, words: &str| wrong.push(Spot::new(file, text, span, words));
+    let mut say = |span, words: &str| wrong.push(layers.spot(span, words));
     let schema = unit.schema.get_ref();
     if *schema != SCHEMA {
         let words = format!("schema {schema} is not known here, this version reads {SCHEMA}");
@@ -213,11 +168,15 @@ mod tests {
     fn every_kind_of_error_names_its_line() {
         for (text, line, words) in [
             ("schema = 2\n[exec]\nstart = \"/x\"\n", 1, "schema 2"),
-            ("[exec]\nstart = \"/x\"\n", 1, "missing field `schema`"),
+            (
+                "[exec]\nstart = \"/x\"\n",
+                1,
+                "the key \"schema\" is missing",
+            ),
             (
                 "schema = 1\nkind = \"robot\"\n",
                 2,
-                "unknown variant `robot`",
+                "unknown value \"robot\", expected one of: service",
             ),
             ("schema = 1\n", 1, "needs an [exec] table"),
             ("schema = 1\n[exec]\nstart = []\n", 2, "start is empty"),

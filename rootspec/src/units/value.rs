@@ -202,7 +202,10 @@ impl<'de> Deserialize<'de> for ArgvList {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a text, or a command such as [\"/path\", \"argument\"]"
+)]
 enum Item {
     Word(String),
     Command(Argv),
@@ -238,7 +241,7 @@ fn split(text: &str) -> Option<Argv> {
 pub struct Names(pub Vec<String>);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text or a list of texts")]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),

@@ -276,11 +276,11 @@ pub(crate) fn settings() -> Result<Outcome> {
         let list = answer
             .all
             .lines()
-            .find_map(|line| line.split_once(", expected "));
+            .find_map(|line| line.split_once(", known here: "));
         let list = list
             .with_context(|| format!("no keys are named:\n{}", answer.all))?
             .1;
-        Ok(pages::spans(list).into_iter().map(str::to_owned).collect())
+        Ok(list.split(", ").map(str::to_owned).collect())
     };
     let tables: Vec<String> = documented.keys().cloned().collect();
     let mut found = known("zzzz = 1\n")?;
