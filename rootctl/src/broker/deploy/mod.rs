@@ -140,14 +140,18 @@ fn steps(plan: &plan::Plan, one_shot: &OneShot, id: SnapshotId, tries: u8) -> Ve
     steps
 }
 
-/// Removes what the menu that was just installed no longer names; not while any snapshot is unreadable.
+/// Removes what no menu names any more, after ours was installed; not while any snapshot is unreadable.
 pub(crate) fn collect(
     session: &Session,
     plan: &plan::Plan,
     esp_dir: &std::path::Path,
 ) -> Result<()> {
     if session.all_metas_readable() {
-        esp::copies::collect(&esp::own_dir(esp_dir), &plan.menu.files())?;
+        // Menus of other stores, and of other loaders, name files in the same folder.
+        let Some(named) = esp::named::by_any_menu(esp_dir) else {
+            return Ok(());
+        };
+        esp::copies::collect(&esp::own_dir(esp_dir), &plan.menu.files(), &named)?;
     }
     Ok(())
 }

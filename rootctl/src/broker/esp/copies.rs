@@ -1,7 +1,7 @@
 //! Kernels and initramfs on the ESP: created once under a name made of their content, never changed, removed only when
 //! no menu names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -45,7 +45,7 @@ pub(crate) fn boot_file(path: &Path) -> Result<rootspec::meta::BootFile> {
 }
 
 /// True for names this module gives: `1a2b3c4d.vmz`, `1a2b3c4d.ird`.
-fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     let Some((stem, ending)) = name.split_once('.') else {
         return false;
     };
@@ -145,11 +145,11 @@ fn content_is(path: &Path, file: &EspFile) -> Result<bool> {
     Ok(hash(open).with_context(reading)?.0 == file.blake2b)
 }
 
-/// Removes our boot files that the live menu does not name.
-pub(crate) fn collect(dir: &Path, named: &[EspFile]) -> Result<u32> {
+/// Removes boot files that nothing names: neither our menu, whose files are `ours`, nor any menu on the ESP.
+pub(crate) fn collect(dir: &Path, ours: &[EspFile], named: &BTreeSet<String>) -> Result<u32> {
     let mut removed = 0;
     for name in present(dir)?.keys() {
-        if !named.iter().any(|file| file.name == *name) {
+        if !named.contains(name) && !ours.iter().any(|file| file.name == *name) {
             if removed == 0 {
                 // The menu that was read may be in the cache only, if whoever wrote it was killed.
                 sys::fs::fat_barrier(dir)?;
@@ -231,6 +231,7 @@ mod tests {
         for name in [
             named.name.as_str(),
             "0123abcd.ird",
+            "4567abcd.ird",
             "grub.cfg",
             "grubenv",
             "0123abcd.efi",
@@ -239,8 +240,9 @@ mod tests {
         ] {
             std::fs::write(dir.path().join(name), b"x").unwrap();
         }
-        assert_eq!(collect(dir.path(), &[named]).unwrap(), 1);
+        let by_others = BTreeSet::from(["4567abcd.ird".to_owned()]);
+        assert_eq!(collect(dir.path(), &[named], &by_others).unwrap(), 1);
         assert!(!dir.path().join("0123abcd.ird").exists());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 6);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 7);
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `copies` | kernels and initramfs: written, read back, collected when nothing names them |
 //! | `exchange` | the menu: two complete files exchanged, with barriers |
+//! | `named` | which boot files the menus on the ESP name, whoever wrote them |
 //! | `shadow` | other configs of Limine that would be read instead of ours |
 //!
 //! The rules come from replayed power cuts on FAT: no name that something on disk refers to is ever renamed over or
@@ -11,6 +12,7 @@
 
 pub(crate) mod copies;
 pub(crate) mod exchange;
+pub(crate) mod named;
 pub(crate) mod shadow;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::path::Path;
 use rootspec::paths::esp;
 
 /// Folders that some version of Limine searches, relative to the ESP.
-const SEARCHED: [&str; 6] = [
+pub(super) const SEARCHED: [&str; 6] = [
     "",
     "limine",
     "boot",
