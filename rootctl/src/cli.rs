@@ -159,6 +159,9 @@ pub(crate) struct Deploy {
     /// How its root is put together: ro, tmpfs[:size=50%], persist:NAME, rw
     #[arg(long)]
     pub(crate) mode: Option<String>,
+    /// Take the place of another store's boot menu on the ESP
+    #[arg(long)]
+    pub(crate) replace_menu: bool,
     /// Reboot when done
     #[arg(long)]
     pub(crate) reboot: bool,
@@ -177,6 +180,9 @@ pub(crate) struct BootOk {
 pub(crate) struct Rollback {
     /// Which snapshot [default: the one that was good before]
     pub(crate) target: Option<String>,
+    /// Take the place of another store's boot menu on the ESP
+    #[arg(long)]
+    pub(crate) replace_menu: bool,
     /// Reboot when done
     #[arg(long)]
     pub(crate) reboot: bool,
@@ -207,6 +213,9 @@ pub(crate) struct StoreInit {
     /// Whose menu is written [default: the loader found on the ESP, else grub]
     #[arg(long)]
     pub(crate) loader: Option<Loader>,
+    /// Take the place of another store's boot menu on the ESP
+    #[arg(long)]
+    pub(crate) replace_menu: bool,
 }
 
 /// Boot loaders whose menus we write.

@@ -6,6 +6,7 @@
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
 //! | `store/cuts.rs` | the broker dies at every step: what remains, and what the next command makes of it |
+//! | `store/shared.rs` | two stores on one ESP: neither takes the other's menu or boot files |
 //! | `store/socket.rs` | the running system's way: socket activation, rights, two at once |
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +24,8 @@ mod cuts;
 mod damage;
 #[path = "store/life.rs"]
 mod life;
+#[path = "store/shared.rs"]
+mod shared;
 #[path = "store/socket.rs"]
 mod socket;
 
@@ -36,7 +39,14 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let obstacle = bench::obstacle();
-    let tests: Vec<Test> = [life::TESTS, damage::TESTS, cuts::TESTS, socket::TESTS].concat();
+    let tests: Vec<Test> = [
+        life::TESTS,
+        damage::TESTS,
+        cuts::TESTS,
+        shared::TESTS,
+        socket::TESTS,
+    ]
+    .concat();
     let trials = tests
         .into_iter()
         .map(|(name, body)| {

@@ -128,7 +128,7 @@ pub(crate) fn plan_default(
         &after(&before, id),
         session.metas(),
         settings,
-        &session.site.uuid,
+        &session.site.claim(),
         &facts,
     )?;
     Ok((before, plan))
@@ -151,7 +151,13 @@ pub(crate) fn make_default(
     progress.step(&format!(
         "C2 make snapshot {id} the first entry of the menu"
     ));
-    apply::arrange(&session.store, &plan, esp_dir.path(), &settings, progress)?;
+    apply::arrange(
+        &session.store,
+        &plan,
+        (&session.site, esp_dir.path()),
+        &settings,
+        progress,
+    )?;
     point("C2");
     progress.step(&format!("C3 record that snapshot {id} is good"));
     session.write_state(plan.state.clone())?;

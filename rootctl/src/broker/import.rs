@@ -62,6 +62,8 @@ pub(crate) fn init(site: Site, ask: Init, progress: &mut Progress<'_>) -> Result
     menu::check_cmdline(&cmdline)?;
     let source = source(&ask.import)?;
     let settings = settings(&site, ask.loader.as_deref(), &cmdline, &mode)?;
+    let site = site.with_menu(ask.replace_menu);
+    menu_must_be_free(&site, &settings)?;
 
     let store = Store::at(&site.top);
     let lock = prepare(&store)?;
@@ -134,6 +136,15 @@ fn settings(site: &Site, loader: Option<&str>, cmdline: &str, mode: &Mode) -> Re
         settings.limine_dir = dir;
     }
     Ok(settings)
+}
+
+/// Before the long work of an import: will its menu find a place?
+fn menu_must_be_free(site: &Site, settings: &Settings) -> Result<()> {
+    if site.has_esp() {
+        let esp_dir = site.esp()?;
+        esp::look(esp_dir.path(), settings)?.may_be_written(&site.claim())?;
+    }
+    Ok(())
 }
 
 /// Makes the folders and takes the lock. What an interrupted init left is cleared away; a store is never.
@@ -279,8 +290,14 @@ fn install(
     }
     let esp_dir = site.esp()?;
     let facts = esp::look(esp_dir.path(), settings)?;
-    let plan = plan::plan(&state, std::iter::once(meta), settings, &site.uuid, &facts)?;
-    apply::arrange(store, &plan, esp_dir.path(), settings, progress)?;
+    let plan = plan::plan(
+        &state,
+        std::iter::once(meta),
+        settings,
+        &site.claim(),
+        &facts,
+    )?;
+    apply::arrange(store, &plan, (site, esp_dir.path()), settings, progress)?;
     if settings.loader == Loader::Grub {
         let block = esp::own_dir(esp_dir.path()).join(esp_names::GRUB_ENV);
         oneshot::create_block(&block)?;

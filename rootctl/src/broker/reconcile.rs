@@ -43,6 +43,9 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
     }
     let settings = session.settings()?.clone();
     let esp_dir = session.site.esp()?;
+    let facts = esp::look(esp_dir.path(), &settings)?;
+    // What the loader was told under another store's menu says nothing of our trial.
+    facts.may_be_written(&session.site.claim())?;
     let one_shot = OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site);
     let state = match settle(&state, session.booted(), one_shot.as_ref())? {
         Some(after) => {
@@ -54,17 +57,22 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
         }
         None => state,
     };
-    let facts = esp::look(esp_dir.path(), &settings)?;
     let plan = plan::plan(
         &state,
         session.metas(),
         &settings,
-        &session.site.uuid,
+        &session.site.claim(),
         &facts,
     )?;
     if facts.live.as_deref() != Some(plan.text.as_str()) {
         progress.step("write the menu anew: it did not fit the record");
-        apply::arrange(&session.store, &plan, esp_dir.path(), &settings, progress)?;
+        apply::arrange(
+            &session.store,
+            &plan,
+            (&session.site, esp_dir.path()),
+            &settings,
+            progress,
+        )?;
     }
     if state.menu != plan.state.menu {
         session.write_state(plan.state.clone())?;

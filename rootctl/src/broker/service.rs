@@ -108,7 +108,8 @@ impl<'a> Service<'a> {
             )?)?,
             method::DELETE => {
                 let ask: store::Delete = take(given)?;
-                let mut session = self.plan_or_change(ask.dry_run, "snap delete", progress)?;
+                let mut session =
+                    self.plan_or_change(ask.dry_run, None, "snap delete", progress)?;
                 json(delete::delete(&mut session, &ask)?)?
             }
             method::RUN => {
@@ -117,7 +118,8 @@ impl<'a> Service<'a> {
             }
             method::DEPLOY => {
                 let ask: store::Deploy = take(given)?;
-                let mut session = self.plan_or_change(ask.dry_run, "deploy", progress)?;
+                let replace = ask.replace_menu;
+                let mut session = self.plan_or_change(ask.dry_run, replace, "deploy", progress)?;
                 json(deploy::deploy(&mut session, &ask, progress)?)?
             }
             method::BOOT_OK => {
@@ -134,7 +136,9 @@ impl<'a> Service<'a> {
             }
             method::ROLLBACK => {
                 let ask: store::Rollback = take(given)?;
-                let mut session = self.plan_or_change(ask.dry_run, "rollback", progress)?;
+                let replace = ask.replace_menu;
+                let mut session =
+                    self.plan_or_change(ask.dry_run, replace, "rollback", progress)?;
                 json(rollback::rollback(&mut session, &ask, progress)?)?
             }
             method::INIT => {
@@ -166,13 +170,16 @@ impl<'a> Service<'a> {
     fn plan_or_change(
         &self,
         dry_run: Option<bool>,
+        replace_menu: Option<bool>,
         verb: &str,
         progress: &mut Progress<'_>,
     ) -> Result<Session> {
         if dry_run == Some(true) {
-            return self.look();
+            return Session::look(Site::find(self.args)?.with_menu(replace_menu));
         }
-        self.change(verb, progress)
+        self.must_be_allowed()?;
+        let site = Site::find(self.args)?.with_menu(replace_menu);
+        Session::change(site, verb, progress)
     }
 
     fn must_be_allowed(&self) -> Result<()> {

@@ -13,6 +13,7 @@ use sys::mount::{Attributes, Unmount};
 
 use crate::args::Args;
 use crate::guard::Guard;
+use crate::menu::owner::{Claim, Others};
 
 /// Largest boot report that is read, in bytes.
 const REPORT_LIMIT: u64 = 64 * 1024;
@@ -35,6 +36,8 @@ pub(crate) struct Site {
     esp: EspAt,
     /// Whether loader variables of this machine belong to this store.
     pub(crate) is_running: bool,
+    /// What to do with another store's menu on the ESP.
+    pub(crate) others: Others,
 }
 
 #[derive(Debug)]
@@ -98,6 +101,7 @@ impl Site {
             report,
             esp,
             is_running: false,
+            others: Others::Keep,
         })
     }
 
@@ -130,7 +134,25 @@ impl Site {
             report: Some(report),
             esp,
             is_running: true,
+            others: Others::Keep,
         })
+    }
+
+    /// The same place, for a request that says what to do with another store's menu.
+    pub(crate) fn with_menu(self, replace: Option<bool>) -> Self {
+        let others = match replace {
+            Some(true) => Others::Replace,
+            Some(false) | None => Others::Keep,
+        };
+        Self { others, ..self }
+    }
+
+    /// For whom the menu on the ESP is written.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim {
+            uuid: self.uuid.clone(),
+            others: self.others,
+        }
     }
 
     /// False where a store in a folder came without an ESP.

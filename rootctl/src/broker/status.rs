@@ -9,7 +9,7 @@ use rootspec::trial::Phase;
 
 use crate::deploy::plan;
 use crate::esp;
-use crate::guard::words;
+use crate::guard;
 use crate::session::Session;
 use crate::store::list::{Entry, living_parent};
 
@@ -82,12 +82,21 @@ fn warnings(session: &Session) -> Vec<String> {
         }
     }
     if let Err(error) = &session.settings {
-        all.push(words(error));
+        all.push(with_next(error));
     }
     if let Err(error) = compare(session, &mut all) {
-        all.push(words(&error));
+        all.push(with_next(&error));
     }
     all
+}
+
+/// An error as a warning: with the next command, where there is one.
+fn with_next(error: &anyhow::Error) -> String {
+    let (_, problem) = guard::reply(error);
+    match problem.next {
+        Some(next) => format!("{}. Next: {next}", problem.reason),
+        None => problem.reason,
+    }
 }
 
 fn state_warnings(state: &State) -> Vec<String> {
@@ -122,7 +131,13 @@ fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
             "the ESP holds a second Limine config, {shadow}, which some versions read instead of ours. Next: rename it"
         ));
     }
-    let plan = plan::plan(state, session.metas(), settings, &session.site.uuid, &facts)?;
+    let plan = plan::plan(
+        state,
+        session.metas(),
+        settings,
+        &session.site.claim(),
+        &facts,
+    )?;
     match &facts.live {
         None => all.push("there is no boot menu on the ESP; the next change writes it".into()),
         Some(live) if *live != plan.text => {

@@ -14,6 +14,7 @@ pub(super) fn run(context: Context<'_>, args: Deploy) -> Result<Exit> {
         tries: args.tries,
         mode: args.mode,
         dry_run: context.dry_run(),
+        replace_menu: args.replace_menu.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let done: Deployed =

@@ -12,6 +12,7 @@ pub(super) fn run(context: Context<'_>, args: Rollback) -> Result<Exit> {
     let ask = Ask {
         target: args.target,
         dry_run: context.dry_run(),
+        replace_menu: args.replace_menu.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let done: Deployed =

@@ -26,6 +26,7 @@ pub(super) fn run(context: Context<'_>, verb: Store) -> Result<Exit> {
             Loader::Grub => "grub".to_owned(),
             Loader::Limine => "limine".to_owned(),
         }),
+        replace_menu: args.replace_menu.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let made: Made = client.call_with_progress(method::INIT, &ask, |p| context.out.progress(p))?;

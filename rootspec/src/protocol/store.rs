@@ -140,6 +140,9 @@ pub struct Deploy {
     /// Only say what would be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+    /// Take the place of another store's menu on the ESP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_menu: Option<bool>,
 }
 
 /// What a deploy did, or would do.
@@ -168,6 +171,9 @@ pub struct Rollback {
     /// Only say what would be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+    /// Take the place of another store's menu on the ESP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_menu: Option<bool>,
 }
 
 /// Make a store and import the base snapshot.
@@ -187,6 +193,9 @@ pub struct Init {
     /// Whose menu is written: `grub` or `limine`; the default is the one found on the ESP, else `grub`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
+    /// Take the place of another store's menu on the ESP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_menu: Option<bool>,
 }
 
 /// Build an initramfs.

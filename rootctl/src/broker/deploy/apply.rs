@@ -4,9 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::plan::{Plan, size};
+use super::plan::{Plan, size, take_back};
 use crate::esp::{self, copies, exchange};
+use crate::menu::owner::Taking;
+use crate::oneshot::OneShot;
 use crate::progress::{Progress, point};
+use crate::site::Site;
 use crate::store::Store;
 use crate::store::settings::Settings;
 
@@ -14,7 +17,7 @@ use crate::store::settings::Settings;
 pub(crate) fn arrange(
     store: &Store,
     plan: &Plan,
-    esp_dir: &Path,
+    (site, esp_dir): (&Site, &Path),
     settings: &Settings,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
@@ -39,6 +42,14 @@ pub(crate) fn arrange(
         copies::verify(&copy.file, &own)?;
     }
     point("E3");
+    if let Taking::From(other) = &plan.taking {
+        // Entries are told apart by their number alone: a try of that store's would be taken for one of ours.
+        if let Some(one_shot) = OneShot::find_to_clear(settings.loader, esp_dir, site) {
+            progress.step(&take_back(other));
+            one_shot.clear()?;
+        }
+    }
     progress.step("E4-E7 exchange the menu");
-    exchange::install(esp_dir, &esp::menu_files(esp_dir, settings), &plan.text)
+    let files = esp::menu_files(esp_dir, settings);
+    exchange::install(esp_dir, &files, &plan.text, &site.claim())
 }

@@ -49,7 +49,7 @@ pub(crate) fn deploy(
         &after,
         session.metas(),
         &settings,
-        &session.site.uuid,
+        &session.site.claim(),
         &facts,
     )?;
     let one_shot = OneShot::find(settings.loader, esp_dir.path(), &session.site)?;
@@ -67,7 +67,13 @@ pub(crate) fn deploy(
         settings.save(&session.store, session.lock()?)?;
         session.settings = Ok(settings.clone());
     }
-    apply::arrange(&session.store, &plan, esp_dir.path(), &settings, progress)?;
+    apply::arrange(
+        &session.store,
+        &plan,
+        (&session.site, esp_dir.path()),
+        &settings,
+        progress,
+    )?;
     progress.step(&format!(
         "E8 record the trial of snapshot {id}: {tries} tries"
     ));

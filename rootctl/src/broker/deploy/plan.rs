@@ -8,6 +8,7 @@ use rootspec::state::State;
 
 use crate::esp::Facts;
 use crate::guard::Guard;
+use crate::menu::owner::{Claim, Taking};
 use crate::menu::{self, EspFile, Menu};
 use crate::store::settings::Settings;
 
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) menu: Menu,
     /// Its text.
     pub(crate) text: String,
+    /// Whose place on the ESP it takes.
+    pub(crate) taking: Taking,
     /// Boot files to bring, in the order of the menu.
     pub(crate) copies: Vec<Copy>,
     /// The record to write when all that is done: the one asked for, with the hash of the menu.
@@ -44,16 +47,18 @@ pub(crate) struct Copy {
 /// Decides what must happen so that the ESP fits the record `after`.
 ///
 /// # Errors
-/// There is not enough room (with numbers), another config shadows ours, or the menu cannot be made.
+/// There is not enough room (with numbers), another config shadows ours, the live menu is another store's or somebody
+/// else's, or the menu cannot be made.
 pub(crate) fn plan<'a>(
     after: &State,
     metas: impl Iterator<Item = &'a Meta>,
     settings: &Settings,
-    root: &str,
+    claim: &Claim,
     facts: &Facts,
 ) -> Result<Plan> {
-    let menu = menu::plan(after, metas, settings, root)?;
+    let menu = menu::plan(after, metas, settings, &claim.uuid)?;
     let text = menu.render();
+    let taking = facts.may_be_written(claim)?;
     must_be_read(settings, facts)?;
     let copies = copies(&menu, facts);
     must_fit(&copies, &text, facts)?;
@@ -65,6 +70,7 @@ pub(crate) fn plan<'a>(
     Ok(Plan {
         menu,
         text,
+        taking,
         copies,
         state,
     })
@@ -136,6 +142,13 @@ fn must_fit(copies: &[Copy], text: &str, facts: &Facts) -> Result<()> {
     .err()
 }
 
+/// The step before another store's menu is replaced.
+pub(crate) fn take_back(store: &str) -> String {
+    format!(
+        "E4 take back what the loader was told to try of the store {store}, whose menu is replaced"
+    )
+}
+
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
@@ -170,6 +183,9 @@ impl Plan {
             .collect();
         steps.push("E2 wait until the copies are on the disk".into());
         steps.push("E3 read the copies back".into());
+        if let Taking::From(store) = &self.taking {
+            steps.push(take_back(store));
+        }
         steps.push("E4 write the new menu beside the live one".into());
         steps.push("E5 wait until it is on the disk".into());
         steps.push(format!(
@@ -184,6 +200,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::menu::owner::Others;
     use crate::store::publish::tests::meta;
     use crate::store::settings::Loader;
     use rootspec::cmdline::Mode;
@@ -203,6 +220,7 @@ mod tests {
                 free,
                 unit: 4096,
             },
+            place: "EFI/BOOT/limine.conf".into(),
             live: None,
             has_partner: false,
             shadows: vec![],
@@ -219,7 +237,20 @@ mod tests {
 
     fn run(facts: &Facts, metas: &[Meta]) -> Result<Plan> {
         let settings = Settings::new(Loader::Limine, "", &Mode::Ro);
-        plan(&on_trial(), metas.iter(), &settings, "0a-0b", facts)
+        plan(
+            &on_trial(),
+            metas.iter(),
+            &settings,
+            &claim(Others::Keep),
+            facts,
+        )
+    }
+
+    fn claim(others: Others) -> Claim {
+        Claim {
+            uuid: "0a-0b".into(),
+            others,
+        }
     }
 
     #[test]
@@ -283,6 +314,24 @@ mod tests {
             error.contains("second Limine config, limine.conf"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn another_stores_menu_is_replaced_only_when_that_was_asked_for() {
+        let metas = [meta(1), meta(2)];
+        let mut facts = facts(50 << 20);
+        let ours = run(&facts, &metas).unwrap().text;
+        facts.live = Some(ours.replace("0a-0b", "0c-0d"));
+        let error = run(&facts, &metas).unwrap_err().to_string();
+        for words in ["EFI/BOOT/limine.conf", "0a-0b", "0c-0d"] {
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+        let settings = Settings::new(Loader::Limine, "", &Mode::Ro);
+        let claim = claim(Others::Replace);
+        let plan = plan(&on_trial(), metas.iter(), &settings, &claim, &facts).unwrap();
+        assert_eq!(plan.taking, Taking::From("0c-0d".into()));
+        assert_eq!(plan.text, ours);
+        assert!(plan.steps().iter().any(|step| step.contains("0c-0d")));
     }
 
     #[test]

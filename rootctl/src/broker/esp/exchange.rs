@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 
 use super::{MenuFiles, make_dir, write_new};
 use crate::guard::Guard;
+use crate::menu::owner::Claim;
 use crate::progress::point;
 
 /// Makes `text` the live menu. Does nothing if it is already.
 ///
 /// Both files are complete behind a barrier before they change places, and after it: at no moment of a power cut is
 /// there anything but the old or the new menu. The partner keeps the old one.
-pub(crate) fn install(esp: &Path, files: &MenuFiles, text: &str) -> Result<()> {
+pub(crate) fn install(esp: &Path, files: &MenuFiles, text: &str, claim: &Claim) -> Result<()> {
     make_dir(esp, &files.dir)?;
     let Ok(old) = std::fs::read(&files.live) else {
         // Nothing to exchange with: this is the first menu, and nothing boots before it anyway.
@@ -23,14 +24,8 @@ pub(crate) fn install(esp: &Path, files: &MenuFiles, text: &str) -> Result<()> {
     if old == text.as_bytes() {
         return Ok(());
     }
-    if !crate::menu::is_ours(&String::from_utf8_lossy(&old)) {
-        return Guard::refused(format!(
-            "{} was not written by rootctl and is left alone",
-            files.live.display()
-        ))
-        .next("give it another name, then repeat the command")
-        .err();
-    }
+    // It was looked at when the steps were planned; nobody may have put another one there since.
+    claim.on(&String::from_utf8_lossy(&old), &files.place)?;
     let partner = || format!("cannot write {}", files.partner.display());
     let file = File::create(&files.partner).with_context(partner)?;
     std::io::Write::write_all(&mut &file, text.as_bytes()).with_context(partner)?;
@@ -57,23 +52,34 @@ pub(crate) fn install(esp: &Path, files: &MenuFiles, text: &str) -> Result<()> {
 mod tests {
     use super::*;
     use crate::esp::menu_files;
+    use crate::menu::owner::Others;
     use crate::store::settings::{Loader, Settings};
     use crate::tree::testdir::TestDir;
     use rootspec::cmdline::Mode;
 
-    const ONE: &str =
-        "# The boot menu of rootctl, made from its state record; changes are overwritten.\n1\n";
-    const TWO: &str =
-        "# The boot menu of rootctl, made from its state record; changes are overwritten.\n2\n";
+    const STORE: &str = "0a1b2c3d-0000-1111-2222-333344445555";
+
+    fn menu(store: &str, text: &str) -> String {
+        format!("{}{text}\n", crate::menu::owner::first_line(store))
+    }
+
+    fn put(dir: &TestDir, files: &MenuFiles, text: &str, others: Others) -> Result<()> {
+        let claim = Claim {
+            uuid: STORE.into(),
+            others,
+        };
+        install(dir.path(), files, text, &claim)
+    }
 
     #[test]
     fn the_old_menu_stays_beside_the_new_one() {
         let dir = TestDir::new("menu");
         let files = menu_files(dir.path(), &Settings::new(Loader::Grub, "", &Mode::Ro));
-        install(dir.path(), &files, ONE).unwrap();
-        install(dir.path(), &files, TWO).unwrap();
-        assert_eq!(std::fs::read_to_string(&files.live).unwrap(), TWO);
-        assert_eq!(std::fs::read_to_string(&files.partner).unwrap(), ONE);
+        let (one, two) = (menu(STORE, "1"), menu(STORE, "2"));
+        put(&dir, &files, &one, Others::Keep).unwrap();
+        put(&dir, &files, &two, Others::Keep).unwrap();
+        assert_eq!(std::fs::read_to_string(&files.live).unwrap(), two);
+        assert_eq!(std::fs::read_to_string(&files.partner).unwrap(), one);
     }
 
     #[test]
@@ -82,12 +88,30 @@ mod tests {
         let files = menu_files(dir.path(), &Settings::new(Loader::Limine, "", &Mode::Ro));
         std::fs::create_dir_all(&files.dir).unwrap();
         std::fs::write(&files.live, "/Windows\n").unwrap();
-        let error = install(dir.path(), &files, ONE).unwrap_err();
+        let error = put(&dir, &files, &menu(STORE, "1"), Others::Replace).unwrap_err();
         assert!(
             error.to_string().contains("not written by rootctl"),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(&files.live).unwrap(), "/Windows\n");
         assert!(!files.partner.exists());
+    }
+
+    #[test]
+    fn another_stores_menu_stays_beside_ours_once_it_may_be_replaced() {
+        let dir = TestDir::new("shared");
+        let files = menu_files(dir.path(), &Settings::new(Loader::Grub, "", &Mode::Ro));
+        std::fs::create_dir_all(&files.dir).unwrap();
+        let (ours, theirs) = (
+            menu(STORE, "1"),
+            menu("ffffffff-0000-1111-2222-333344445555", "1"),
+        );
+        std::fs::write(&files.live, &theirs).unwrap();
+        put(&dir, &files, &ours, Others::Keep).unwrap_err();
+        assert_eq!(std::fs::read_to_string(&files.live).unwrap(), theirs);
+        assert!(!files.partner.exists());
+        put(&dir, &files, &ours, Others::Replace).unwrap();
+        assert_eq!(std::fs::read_to_string(&files.live).unwrap(), ours);
+        assert_eq!(std::fs::read_to_string(&files.partner).unwrap(), theirs);
     }
 }

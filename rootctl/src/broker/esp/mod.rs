@@ -23,6 +23,7 @@ use anyhow::{Context, Result};
 use rootspec::paths::esp as names;
 use sys::space::Space;
 
+use crate::menu::owner::{Claim, Taking};
 use crate::store::settings::{Loader, Settings};
 
 /// Largest menu that is read, in bytes.
@@ -35,6 +36,8 @@ pub(crate) struct Facts {
     pub(crate) present: BTreeMap<String, u64>,
     /// Its room.
     pub(crate) space: Space,
+    /// Where the menu is, relative to the ESP.
+    pub(crate) place: String,
     /// The live menu.
     pub(crate) live: Option<String>,
     /// True if the exchange partner of the menu exists already.
@@ -50,21 +53,25 @@ pub(crate) struct MenuFiles {
     pub(crate) dir: PathBuf,
     /// What the loader reads.
     pub(crate) live: PathBuf,
+    /// The same, relative to the ESP, for people.
+    pub(crate) place: String,
     /// What it does not.
     pub(crate) partner: PathBuf,
 }
 
 /// The menu's place for these settings.
 pub(crate) fn menu_files(esp: &Path, settings: &Settings) -> MenuFiles {
-    let (dir, live, partner) = match settings.loader {
-        Loader::Grub => (esp.join(names::DIR), names::GRUB_CFG, names::GRUB_ALT),
+    let (folder, live, partner) = match settings.loader {
+        Loader::Grub => (names::DIR, names::GRUB_CFG, names::GRUB_ALT),
         Loader::Limine => (
-            esp.join(&settings.limine_dir),
+            settings.limine_dir.as_str(),
             names::LIMINE_CONF,
             names::LIMINE_ALT,
         ),
     };
+    let dir = esp.join(folder);
     MenuFiles {
+        place: Path::new(folder).join(live).display().to_string(),
         live: dir.join(live),
         partner: dir.join(partner),
         dir,
@@ -86,6 +93,7 @@ pub(crate) fn look(esp: &Path, settings: &Settings) -> Result<Facts> {
     Ok(Facts {
         present: copies::present(&own_dir(esp))?,
         space: sys::space::of(esp)?,
+        place: files.place,
         live,
         has_partner: files.partner.exists(),
         shadows: match settings.loader {
@@ -93,6 +101,16 @@ pub(crate) fn look(esp: &Path, settings: &Settings) -> Result<Facts> {
             Loader::Limine => shadow::find(esp, &settings.limine_dir),
         },
     })
+}
+
+impl Facts {
+    /// May the store of `claim` write the menu? Says whose place it takes.
+    ///
+    /// # Errors
+    /// The live menu is another store's or somebody else's.
+    pub(crate) fn may_be_written(&self, claim: &Claim) -> Result<Taking> {
+        claim.on(self.live.as_deref().unwrap_or_default(), &self.place)
+    }
 }
 
 /// Creates a file that must not exist, and syncs it. What was written of it before an error is taken away again.

@@ -5,12 +5,12 @@
 
 use rootspec::paths::esp;
 
-use super::{MARK, Menu, MenuEntry, Role, Serial, path};
+use super::{Menu, MenuEntry, Role, Serial, path};
 use crate::oneshot::{GRUB_TRIAL, GRUB_TRIES, MOST_TRIES};
 
 /// The whole text.
 pub(super) fn render(menu: &Menu) -> String {
-    let mut text = format!("{MARK}\n");
+    let mut text = menu.first_line();
     text.push_str("set timeout_style=menu\n");
     text.push_str(&format!("set timeout={}\n", menu.timeout));
     if let Some(serial) = menu.serial {

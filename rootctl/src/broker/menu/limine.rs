@@ -3,11 +3,11 @@
 //! No `default_entry`: the first entry is the default on all versions and both firmwares. Never `remember_last_entry`: it
 //! would turn a trial into the default.
 
-use super::{EspFile, MARK, Menu, MenuEntry, path};
+use super::{EspFile, Menu, MenuEntry, path};
 
 /// The whole text.
 pub(super) fn render(menu: &Menu) -> String {
-    let mut text = format!("{MARK}\ntimeout: {}\n", menu.timeout);
+    let mut text = format!("{}timeout: {}\n", menu.first_line(), menu.timeout);
     for entry in &menu.entries {
         text.push_str(&entry_lines(entry));
     }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `grub` | the text of `grub.cfg` |
 //! | `limine` | the text of `limine.conf` |
+//! | `owner` | which of several stores a menu belongs to |
 //!
 //! The good snapshot is always the first entry and always the default; a snapshot on trial is entered by one-shot only.
 
 mod grub;
 mod limine;
+pub(crate) mod owner;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +32,8 @@ const TRIAL_WORDS: &str = "panic=30 oops=panic";
 /// A menu, decided but not yet written in a loader's language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Menu {
+    /// UUID of the file system that holds the store.
+    store: String,
     entries: Vec<MenuEntry>,
     timeout: u32,
     serial: Option<Serial>,
@@ -117,6 +121,7 @@ pub(crate) fn plan<'a>(
             .map(|id| (*id, Role::Pinned)),
     );
     let mut menu = Menu {
+        store: root.to_owned(),
         entries: Vec::new(),
         timeout: settings.timeout,
         serial: serial(&settings.cmdline),
@@ -287,18 +292,13 @@ impl Menu {
         }
     }
 
+    fn first_line(&self) -> String {
+        owner::first_line(&self.store)
+    }
+
     fn trial(&self) -> Option<&MenuEntry> {
         self.entries.iter().find(|entry| entry.role == Role::Trial)
     }
-}
-
-/// First line of every menu we write: how our own file is told from somebody else's.
-const MARK: &str =
-    "# The boot menu of rootctl, made from its state record; changes are overwritten.";
-
-/// True if a menu's text is one of ours, or empty.
-pub(crate) fn is_ours(text: &str) -> bool {
-    text.trim().is_empty() || text.starts_with(MARK)
 }
 
 /// Path of a file of ours on the ESP.
@@ -481,14 +481,5 @@ mod tests {
             })
         );
         assert_eq!(serial("console=tty0 console=ttySx"), None);
-    }
-
-    #[test]
-    fn our_own_menus_are_recognised_and_others_are_not() {
-        for loader in [Loader::Grub, Loader::Limine] {
-            assert!(is_ours(&full(loader).render()));
-        }
-        assert!(is_ours("") && is_ours("\n"));
-        assert!(!is_ours("timeout: 5\n/Windows\n"));
     }
 }
