@@ -30,12 +30,19 @@ pub enum Entry {
     },
 }
 
-/// Counts the try, if `id` is on trial. After this returned a [`Entry::Try`], the disk has it.
+/// Counts the try, if `id` is on trial. After this returned a [`Entry::Try`], the disk has it. `marked`: the menu says
+/// that it is one, which counts when there is no record to ask.
 ///
 /// # Errors
 /// The trial is over, or the try cannot be written down: then this snapshot must not be entered.
-pub fn enter(store: &mut Store, id: SnapshotId, boot_id: &str) -> Result<Entry> {
+pub fn enter(store: &mut Store, id: SnapshotId, boot_id: &str, marked: bool) -> Result<Entry> {
     let Some(state) = store.state() else {
+        if marked {
+            bail!(
+                "the try of snapshot {id} cannot be counted, because there is no readable state record, and uncounted \
+                 it is not entered; rootctl.count=0 on its command line enters it"
+            );
+        }
         return Ok(Entry::Ordinary);
     };
     match trial::arrive(state, id, boot_id) {

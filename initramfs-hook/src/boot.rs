@@ -47,16 +47,6 @@ pub struct Failure {
     pub trial: bool,
 }
 
-impl Failure {
-    fn plain(error: anyhow::Error) -> Self {
-        Self {
-            error,
-            refused: Vec::new(),
-            trial: false,
-        }
-    }
-}
-
 impl Stage {
     /// Reads the command line and the module tables.
     ///
@@ -115,7 +105,24 @@ pub struct Ready {
     /// The program to hand over to.
     pub init: PathBuf,
     /// True on a counted try.
-    pub trial: bool,
+    trial: bool,
+    /// On a counted try, where its failure is written down.
+    record: Option<(Store, SnapshotId)>,
+}
+
+impl Ready {
+    /// The program could not take over: on a counted try that is recorded.
+    #[must_use]
+    pub fn failed(self, error: anyhow::Error, voice: &mut Voice) -> Failure {
+        if let Some((mut store, id)) = self.record {
+            attempt::record_failure(&mut store, id, &sys::chain(error.as_ref()), voice);
+        }
+        Failure {
+            error,
+            refused: Vec::new(),
+            trial: self.trial,
+        }
+    }
 }
 
 /// From waiting for the device to the complete tree at `target` and the boot report.
@@ -126,14 +133,20 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
     // Before anything that can hang: from here on a reset leads to the good snapshot.
     let menu = disarm::on_arrival(stage, stage.deadline());
     stage.pause_before("root");
-    let plain = |error| Failure {
-        refused: menu.refusal().map(str::to_owned).into_iter().collect(),
-        ..Failure::plain(error)
+    // The command line alone says until then whether this is a counted try.
+    let (trial, refusal) = (
+        stage.line.is_counted_try(),
+        menu.refusal().map(str::to_owned),
+    );
+    let early = |error| Failure {
+        error,
+        refused: refusal.clone().into_iter().collect(),
+        trial,
     };
-    let root = find_root(stage).map_err(plain)?;
+    let root = find_root(stage).map_err(early)?;
     let found_ms = sys::clock::since_boot_ms();
     let opened = Store::open(&root, stage.line.degraded, &mut stage.voice);
-    let mut store = opened.map_err(plain)?;
+    let mut store = opened.map_err(early)?;
     stage.pause_before("select");
     let done = enter(stage, &mut store, target, menu)?;
     let report = report(stage, &root, &done, found_ms);
@@ -149,8 +162,11 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
         done.settled.mode,
         done.choice.reason
     ));
+    store.hide();
+    let counted = done.entry != Entry::Ordinary;
     Ok(Ready {
-        trial: done.entry != Entry::Ordinary,
+        trial: counted || stage.line.is_counted_try(),
+        record: counted.then_some((store, done.choice.id)),
         init: done.init,
     })
 }
@@ -227,7 +243,7 @@ fn enter(stage: &mut Stage, store: &mut Store, target: &Path, menu: Menu) -> Res
                 return Err(Failure {
                     error: anyhow::anyhow!("no snapshot can be started with kernel {release}"),
                     refused: select::refusals(&situation),
-                    trial: false,
+                    trial: stage.line.is_counted_try(),
                 });
             }
             None => {
@@ -261,7 +277,7 @@ fn count(
     id: SnapshotId,
     menu: &Menu,
 ) -> Result<Entry, Failure> {
-    match attempt::enter(store, id, &boot_id()) {
+    match attempt::enter(store, id, &boot_id(), stage.line.trial) {
         Ok(entry) => {
             menu.arm_next(entry, stage);
             Ok(entry)

@@ -36,6 +36,8 @@ pub struct Disaster {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Shell,
+    /// A shell for whoever asks for it in this time, else a reboot: nobody may be there.
+    OfferShell(Duration),
     Reboot(Duration),
     Halt,
 }
@@ -47,6 +49,7 @@ fn next(disaster: &Disaster, rescue: Rescue, shell: bool) -> Next {
         SHOWN
     });
     match rescue {
+        Rescue::Shell if shell && disaster.trial => Next::OfferShell(SHOWN_ON_TRIAL),
         Rescue::Shell if shell => Next::Shell,
         Rescue::Shell | Rescue::Reboot => reboot,
         Rescue::Halt => Next::Halt,
@@ -70,6 +73,10 @@ fn screen(disaster: &Disaster, rescue: Rescue, next: Next) -> String {
     writeln!(text, "Found:      {indented}").ok();
     let what = match next {
         Next::Shell => "a shell; the machine reboots when it ends".to_owned(),
+        Next::OfferShell(after) => format!(
+            "a shell, if Enter is pressed within {} s; then the machine reboots",
+            after.as_secs()
+        ),
         Next::Reboot(after) if disaster.trial => format!(
             "the machine reboots in {} s; when the tries are used up, the last good system starts by itself",
             after.as_secs()
@@ -81,7 +88,7 @@ fn screen(disaster: &Disaster, rescue: Rescue, next: Next) -> String {
         Next::Halt => "nothing: the machine stands still (rootctl.rescue=halt)".to_owned(),
     };
     writeln!(text, "Next:       {what}").ok();
-    if rescue == Rescue::Shell && next != Next::Shell {
+    if rescue == Rescue::Shell && matches!(next, Next::Reboot(_)) {
         text.push_str("            (a shell was asked for, and there is none in this initramfs)\n");
     }
     text.push('\n');
@@ -98,6 +105,11 @@ pub fn stay(disaster: &Disaster, rescue: Rescue, voice: &mut Voice) -> ! {
     voice.show(&text);
     match next {
         Next::Shell => shell(voice),
+        Next::OfferShell(within) => {
+            if sys::console::line_typed_within(within) {
+                shell(voice);
+            }
+        }
         Next::Reboot(after) => std::thread::sleep(after),
         Next::Halt => stand_still(),
     }
@@ -186,6 +198,18 @@ mod tests {
         let next = next(&disaster(false), Rescue::Shell, false);
         assert_eq!(next, Next::Reboot(SHOWN));
         assert!(screen(&disaster(false), Rescue::Shell, next).contains("there is none"));
+    }
+
+    #[test]
+    fn on_a_trial_the_shell_is_for_somebody_who_is_there() {
+        let trial = disaster(true);
+        let next = next(&trial, Rescue::Shell, true);
+        assert_eq!(next, Next::OfferShell(SHOWN_ON_TRIAL));
+        let text = screen(&trial, Rescue::Shell, next);
+        assert!(
+            text.contains("if Enter is pressed within 10 s") && !text.contains("there is none"),
+            "{text}"
+        );
     }
 
     #[test]

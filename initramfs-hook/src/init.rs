@@ -33,7 +33,9 @@ pub fn live() -> ! {
 }
 
 fn panicked() -> Disaster {
+    let line = sys::fs::read_text("/proc/cmdline", 64 * 1024).unwrap_or_default();
     Disaster {
+        trial: Cmdline::parse(&line).is_counted_try(),
         wanted: "this system".to_owned(),
         why: "the boot stage failed by a fault of its own; the kernel's log has the place"
             .to_owned(),
@@ -56,11 +58,8 @@ fn run(started_ms: u64) -> Result<Infallible, End> {
     let ready = built.map_err(|failure| disaster(&mut stage, failure))?;
     stage.pause_before("leave");
     leave(&ready.init).map_err(|error| {
-        let failure = Failure {
-            error: error.context("cannot hand over to the new root"),
-            refused: Vec::new(),
-            trial: ready.trial,
-        };
+        let error = error.context("cannot hand over to the new root");
+        let failure = ready.failed(error, &mut stage.voice);
         disaster(&mut stage, failure)
     })
 }
@@ -76,7 +75,7 @@ fn disaster(stage: &mut Stage, failure: Failure) -> End {
     (disaster, rescue_of(&stage.line, failure.trial))
 }
 
-/// A failed try always goes back, whatever else was asked for, unless somebody wants to look.
+/// A failed try always goes back, whatever else was asked for; whoever wants to look must say so then.
 fn rescue_of(line: &Cmdline, trial: bool) -> Rescue {
     match line.rescue {
         Rescue::Halt if trial => Rescue::Reboot,

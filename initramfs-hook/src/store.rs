@@ -18,7 +18,7 @@ use crate::select::Candidate;
 /// Where the top level is mounted while the tree is put together. Only root may look, and it is gone afterwards.
 const TOP: &str = "/run/rootctl/top";
 
-/// The open store. The top level of its file system stays mounted until this is dropped.
+/// The open store. The top level of its file system stays mounted until this is hidden or dropped.
 #[derive(Debug)]
 pub struct Store {
     top: OwnedFd,
@@ -163,6 +163,14 @@ impl Store {
         Ok(())
     }
 
+    /// Takes the top level out of the tree of mounts, for good. The store can still be read and written from here, but not
+    /// by path.
+    pub fn hide(&mut self) {
+        // Detached: mounts made from it keep the file system, nobody keeps the top level.
+        unmount(TOP, Unmount::Detach).ok();
+        std::fs::remove_dir(TOP).ok();
+    }
+
     /// The path of something in the top level, as other processes could use it while the store is open.
     #[must_use]
     pub fn path(&self, below: &str) -> std::path::PathBuf {
@@ -178,9 +186,7 @@ impl AsFd for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Detached: mounts made from it keep the file system, nobody keeps the top level.
-        unmount(TOP, Unmount::Detach).ok();
-        std::fs::remove_dir(TOP).ok();
+        self.hide();
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Cmdline {
     pub count: bool,
     /// `rootctl.disarm=`: the menu that started this trial by its default, to be put back on arrival.
     pub disarm: Option<MenuPlace>,
+    /// `rootctl.trial`: this is the entry of a snapshot on trial, known before any disk is.
+    pub trial: bool,
     /// `rootctl.wait=`: seconds to wait for the root device.
     pub wait: u64,
     /// `rootctl.rescue=`: what to do when nothing can be booted.
@@ -130,6 +132,7 @@ impl Default for Cmdline {
             var: VarPolicy::Shared,
             count: true,
             disarm: None,
+            trial: false,
             wait: DEFAULT_WAIT,
             rescue: Rescue::Reboot,
             stop_before: None,
@@ -155,6 +158,12 @@ impl Cmdline {
             }
         }
         line
+    }
+
+    /// True when the menu says that this boot is a try, and nobody asked for it to go uncounted.
+    #[must_use]
+    pub fn is_counted_try(&self) -> bool {
+        self.trial && self.count
     }
 
     fn take(&mut self, key: &str, value: Option<&str>) -> Result<(), String> {
@@ -205,6 +214,7 @@ impl Cmdline {
                 let place = need()?.parse();
                 self.disarm = Some(place.map_err(|_words: String| bad("PARTUUID:/FOLDER/FILE"))?);
             }
+            "rootctl.trial" => self.trial = true,
             "rootctl.wait" => {
                 self.wait = need()?.parse().map_err(|_digits| bad("whole seconds"))?;
             }

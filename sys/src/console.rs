@@ -1,8 +1,11 @@
-//! Saying something on every console without ever waiting for it: a slow or dead console must not hold up a boot.
+//! Saying something on every console without ever waiting for it: a slow or dead console must not hold up a boot. And
+//! asking there, for a limited time.
 
 use std::fs::File;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
 /// The kernel's log takes records up to about 1000 bytes (`LOG_LINE_MAX`, less its prefix).
@@ -90,6 +93,26 @@ impl Consoles {
             file.write_all(text.as_bytes()).ok();
         }
     }
+}
+
+/// Waits for a line typed on the console; false when `time` has passed without one.
+#[must_use]
+pub fn line_typed_within(time: Duration) -> bool {
+    let end = Instant::now() + time;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if let Ok(console) = rustix::fs::open("/dev/console", flags, Mode::empty()) {
+        let mut ready = [PollFd::new(&console, PollFlags::IN)];
+        let timeout = Timespec::try_from(time).ok();
+        // A console that hung up is ready as well, and has no line.
+        if poll(&mut ready, timeout.as_ref()).is_ok_and(|count| count > 0) {
+            let mut line = [0; 256];
+            if rustix::io::read(&console, &mut line).is_ok_and(|count| count > 0) {
+                return true;
+            }
+        }
+    }
+    std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    false
 }
 
 fn open(path: &str) -> Option<File> {

@@ -27,6 +27,14 @@ fn main() -> std::process::ExitCode {
                 failed_try,
             ),
             test(
+                "a_try_that_finds_no_root_ends_in_a_reboot",
+                try_without_root,
+            ),
+            test(
+                "a_try_that_cannot_be_counted_for_want_of_a_record_is_not_entered",
+                try_without_record,
+            ),
+            test(
                 "a_try_booted_without_counting_falls_back_like_any_other",
                 uncounted,
             ),
@@ -206,6 +214,40 @@ fn failed_try() -> Result<Outcome> {
         ensure!(state.good == id(2), "the default has moved");
     }
     ensure!(boot(&image, "")?.good()?.word()? == "snapshot 2");
+    Ok(Outcome::Passed)
+}
+
+fn try_without_root() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let absent = "root=LABEL=nosuchdisk rootctl.wait=1 rootctl.snap=2";
+    boot_line(&image, &format!("{absent} rootctl.trial"))?.failed(3, &["did not appear"])?;
+    // Uncounted it is no try, and without the word nobody knows.
+    boot_line(&image, &format!("{absent} rootctl.trial rootctl.count=0"))?
+        .failed(1, &["did not appear"])?;
+    boot_line(&image, absent)?.failed(1, &["did not appear"])?;
+    // The disk is there, and is no store.
+    image.edit(|top| {
+        let format = top.join(names::DIR).join(names::FORMAT);
+        fs::remove_file(&format).with_context(|| format!("cannot delete {}", format.display()))
+    })?;
+    boot(&image, "rootctl.snap=2 rootctl.trial")?.failed(3, &["there is no store"])?;
+    Ok(Outcome::Passed)
+}
+
+fn try_without_record() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let file = top.join(names::DIR).join(names::STATE);
+        fs::write(&file, "damaged").with_context(|| format!("cannot write {}", file.display()))
+    })?;
+    boot(&image, "rootctl.snap=1 rootctl.trial")?.failed(
+        3,
+        &["the try of snapshot 1 cannot be counted", "rootctl.count=0"],
+    )?;
+    for words in ["rootctl.trial rootctl.count=0", ""] {
+        let run = boot(&image, &format!("rootctl.snap=1 {words}"))?;
+        ensure!(run.good()?.word()? == "snapshot 1", "{words}");
+    }
     Ok(Outcome::Passed)
 }
 

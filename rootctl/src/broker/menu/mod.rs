@@ -26,8 +26,9 @@ use crate::store::settings::{Loader, Settings};
 
 /// Pinned snapshots shown besides good, previous and trial: a menu is for finding one, not for an archive.
 const MOST_PINS: usize = 6;
-/// What a trial adds to its command line: a panic becomes a reboot, which leads back to the good one.
-const TRIAL_WORDS: &str = "panic=30 oops=panic";
+/// What a trial adds to its command line: a panic becomes a reboot, which leads back to the good one, and the boot stage
+/// knows that it must not wait for a person, even when it finds no disk to read that from.
+const TRIAL_WORDS: &str = "panic=30 oops=panic rootctl.trial";
 
 /// A menu, decided but not yet written in a loader's language.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -369,6 +370,7 @@ mod tests {
             let read = Cmdline::parse(&entry.cmdline);
             assert_eq!(read.snap, Some(SnapshotRequest::Id(entry.id)));
             assert_eq!(read.root, Some(RootDevice::Uuid(ROOT.into())));
+            assert_eq!(read.is_counted_try(), entry.role == Role::Trial);
             assert_eq!(read.warnings, Vec::<String>::new());
         }
     }
