@@ -23,6 +23,10 @@ fn main() -> std::process::ExitCode {
             test("what_a_cut_merge_left_is_made_again", cut_merge),
             test("each_deployment_keeps_its_own_etc", own_etc),
             test(
+                "where_the_named_etc_is_gone_that_of_the_good_system_is_taken_over",
+                lost_etc,
+            ),
+            test(
                 "a_try_that_fails_is_recorded_and_ends_in_a_reboot",
                 failed_try,
             ),
@@ -178,6 +182,52 @@ fn own_etc() -> Result<Outcome> {
         .good()?
         .sh("cat /sysroot/etc/both /sysroot/etc/theirs")?;
     ensure!(old == "local\nold\n", "{old}");
+    Ok(Outcome::Passed)
+}
+
+fn lost_etc() -> Result<Outcome> {
+    let image = with_successor()?;
+    live_in(&image)?;
+    let make_good = |number| {
+        image.edit(|top| {
+            let state = State {
+                seq: u64::from(number),
+                good: id(number),
+                next_id: 4,
+                ..State::empty()
+            };
+            write_state(top, &state)
+        })
+    };
+    make_good(1)?;
+    // It names a base that never was.
+    image.edit(|top| {
+        let file = snapshot(top, 2).join(names::META);
+        let text = fs::read_to_string(&file).context("cannot read a meta file")?;
+        let text = text.replace("etc_base = 1", "etc_base = 9");
+        fs::write(&file, text).context("cannot write a meta file")
+    })?;
+    let run = boot(&image, "rootctl.snap=2")?;
+    let found = contents(&run)?;
+    ensure!(found == MERGED, "{found}");
+    let warnings = run.report()?.warnings.join("\n");
+    ensure!(
+        warnings.contains("/etc of snapshot 9") && warnings.contains("of snapshot 1 is taken over"),
+        "{warnings}"
+    );
+    drop(run);
+    // Now the good one has none either: the report says that it begins as shipped.
+    image.edit(|top| {
+        for number in ["1", "2"] {
+            let etc = top.join(names::DIR).join(names::ETC).join(number);
+            run::quiet(run::command("btrfs", ["subvolume", "delete"]).arg(etc))?;
+        }
+        Ok(())
+    })?;
+    let run = boot(&image, "rootctl.snap=2")?;
+    ensure!(run.good()?.sh("cat /sysroot/etc/both")? == "upstream\n");
+    let warnings = run.report()?.warnings.join("\n");
+    ensure!(warnings.contains("begins as shipped"), "{warnings}");
     Ok(Outcome::Passed)
 }
 

@@ -22,6 +22,7 @@ use anyhow::{Context, Result};
 use rootspec::SnapshotId;
 use rootspec::meta::Meta;
 use rootspec::paths::{self, store as names};
+use rootspec::state::State;
 use sys::btrfs::{self, Access};
 use sys::mount::Mount;
 
@@ -59,10 +60,7 @@ fn make(store: &Store, meta: &Meta, voice: &mut Voice) -> Result<()> {
         btrfs::delete(&dir, &unfinished)?;
     }
     let theirs = shipped(store, meta.id)?;
-    let old = meta
-        .etc_base
-        .filter(|base| sys::fs::exists_at(store, paths::etc_dir(*base)));
-    match old {
+    match base_of(store, meta, voice) {
         Some(base) => {
             let ours = sys::fs::open_dir_at(store, paths::etc_dir(base))?;
             btrfs::snapshot(&ours, &dir, &unfinished, Access::ReadWrite)?;
@@ -91,6 +89,37 @@ fn make(store: &Store, meta: &Meta, voice: &mut Voice) -> Result<()> {
     Ok(sys::fs::sync_dir(&all)?)
 }
 
+/// Whose `/etc` is merged forward; says so when it is not the one that was meant.
+fn base_of(store: &Store, meta: &Meta, voice: &mut Voice) -> Option<SnapshotId> {
+    let has = |id: SnapshotId| sys::fs::exists_at(store, paths::etc_dir(id));
+    let named = meta.etc_base?;
+    let found = choose(named, store.state(), has);
+    if found != Some(named) {
+        let instead = match found {
+            Some(other) => format!("that of snapshot {other} is taken over"),
+            None => "there is no other, so it begins as shipped".to_owned(),
+        };
+        let id = meta.id;
+        voice.warn(format!(
+            "/etc of snapshot {named}, which snapshot {id} was to take over, is not there: {instead}"
+        ));
+    }
+    found
+}
+
+/// The named base; where it has no `/etc`, the system that is known to work. What an administrator did there is worth more
+/// than an `/etc` without any of it: accounts, keys, networks.
+fn choose(
+    named: SnapshotId,
+    state: Option<&State>,
+    has: impl Fn(SnapshotId) -> bool,
+) -> Option<SnapshotId> {
+    let good = state.and_then(|state| state.good);
+    let previous = state.and_then(|state| state.previous);
+    let order = [Some(named), good, previous];
+    order.into_iter().flatten().find(|id| has(*id))
+}
+
 /// `/etc` as a snapshot ships it.
 fn shipped(store: &Store, id: SnapshotId) -> Result<OwnedFd> {
     let path = format!("{}/{}/etc", paths::snapshot_dir(id), names::ROOT);
@@ -114,4 +143,31 @@ fn merge_into(result: &OwnedFd, trees: &Trees, voice: &mut Voice) -> Result<()> 
     };
     let steps = merge::merge(&base, &ours, &theirs, &mut same);
     apply::apply(&steps, trees.base.as_ref(), &trees.theirs, result, voice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u32) -> SnapshotId {
+        SnapshotId::new(n).unwrap()
+    }
+
+    #[test]
+    fn the_named_base_comes_first_then_what_is_known_to_work() {
+        let state = State {
+            good: Some(id(2)),
+            previous: Some(id(1)),
+            ..State::empty()
+        };
+        let chosen = |there: &[u32]| {
+            let has = |id: SnapshotId| there.contains(&id.get());
+            choose(id(3), Some(&state), has).map(SnapshotId::get)
+        };
+        assert_eq!(chosen(&[1, 2, 3, 4]), Some(3));
+        assert_eq!(chosen(&[1, 2, 4]), Some(2));
+        assert_eq!(chosen(&[1, 4]), Some(1));
+        assert_eq!(chosen(&[4]), None);
+        assert_eq!(choose(id(3), None, |other| other != id(3)), None);
+    }
 }
