@@ -39,7 +39,8 @@ impl<K: Kernel> Supervisor<K> {
             return;
         };
         let caught = catch_unwind(AssertUnwindSafe(|| {
-            self.hands.came(kind, unit, &mut self.inbox);
+            let definition = self.core.unit(unit);
+            self.hands.came(kind, (unit, definition), &mut self.inbox);
         }));
         if caught.is_err() {
             self.inbox.push_back(fault(unit));

@@ -72,6 +72,8 @@ pub struct Fake {
     pub programs: BTreeMap<String, Program>,
     /// Paths that exist.
     pub paths: BTreeSet<String>,
+    /// Paths that are never answered about.
+    pub silent: BTreeSet<String>,
     /// Contents of files.
     pub files: BTreeMap<String, String>,
     /// Living processes.
@@ -248,7 +250,33 @@ impl Kernel for Fake {
     }
 
     fn exists(&mut self, path: &str) -> bool {
+        assert!(
+            path.starts_with("/run/"),
+            "PID 1 looks at {path} itself, which may not answer"
+        );
         self.paths.contains(path)
+    }
+
+    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, FakeFd)> {
+        self.call("look for", paths.first().copied().unwrap_or_default())?;
+        self.next_pid = self.next_pid.saturating_add(1);
+        let fd = FakeFd {
+            channel: self.channel(),
+            writes: false,
+        };
+        self.watched.insert(fd.channel, token);
+        if !paths.iter().any(|path| self.silent.contains(*path)) {
+            let there = |path: &&str| {
+                if self.paths.contains(*path) {
+                    b'1'
+                } else {
+                    b'0'
+                }
+            };
+            let answers: Vec<u8> = paths.iter().map(there).collect();
+            self.put(fd.channel, &answers);
+        }
+        Ok((self.next_pid, fd))
     }
 
     fn read_file(&mut self, path: &str) -> Result<String> {

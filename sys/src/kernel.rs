@@ -40,9 +40,15 @@ pub trait Kernel {
 
     /// Milliseconds of a clock that never goes back.
     fn now(&self) -> u64;
-    /// True if the path leads to something.
+    /// True if the path leads to something. For file systems in memory only: another one may not answer.
     fn exists(&mut self, path: &str) -> bool;
-    /// A small file as text.
+    /// Looks in a child whether paths lead to something. Returns the child and where its answers come from: `1` or `0`
+    /// per path, in order. `token` comes back when there are some.
+    ///
+    /// # Errors
+    /// No process or descriptor to be had.
+    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, Self::Fd)>;
+    /// A small file as text; as [`Kernel::exists`] for file systems in memory only.
     ///
     /// # Errors
     /// It is absent, too large or no text.
@@ -229,6 +235,30 @@ impl Kernel for Linux {
 
     fn exists(&mut self, path: &str) -> bool {
         crate::fs::exists_at(rustix::fs::CWD, path)
+    }
+
+    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, OwnedFd)> {
+        use std::io::Write;
+        let worker = process::fork_worker(|mut output| {
+            let found = |path: &&str| {
+                let there = crate::fs::exists_at(rustix::fs::CWD, *path);
+                if there { b'1' } else { b'0' }
+            };
+            let answers: Vec<u8> = paths.iter().map(found).collect();
+            u8::from(output.write_all(&answers).is_err())
+        })?;
+        let answers = OwnedFd::from(worker.output);
+        let watched = self.epoll.add(&answers, token, Interest::Read);
+        let known = Known {
+            pidfd: worker.pidfd,
+            flight: None,
+            failed: None,
+        };
+        if watched.is_err() {
+            process::signal(&known.pidfd, libc::SIGKILL).ok();
+        }
+        self.known.insert(worker.pid, known);
+        watched.map(|()| (worker.pid, answers))
     }
 
     fn read_file(&mut self, path: &str) -> Result<String> {

@@ -43,6 +43,14 @@ fn main() -> std::process::ExitCode {
                 "without_descriptors_the_control_socket_rests_and_comes_back",
                 no_descriptors,
             ),
+            test(
+                "a_file_system_that_does_not_answer_stops_only_who_needs_it",
+                dead_mount,
+            ),
+            test(
+                "the_end_does_not_wait_for_a_program_that_cannot_be_read",
+                dead_program,
+            ),
             test("a_bare_start_mounts_what_is_missing", bare),
             test("the_shutdown_stage_lets_go_of_the_root", stage),
         ],
@@ -479,6 +487,72 @@ fn no_descriptors() -> Result<Outcome> {
         .context("cannot ask")?;
     ensure!(second.read(&mut [0; 64]).context("no answer")? > 0);
     drop(first);
+    Ok(Outcome::Passed)
+}
+
+/// Mounts a file system that never answers, as that of a server that is gone: nobody reads what the kernel asks of the
+/// other side of FUSE. It is there as long as what is returned.
+fn mount_dead(ns: &Namespace, at: &str) -> Result<std::fs::File> {
+    let mut device = std::fs::File::options();
+    let device = device.read(true).write(true).open("/dev/fuse");
+    let device = device.context("cannot open /dev/fuse")?;
+    let theirs = device.try_clone().context("cannot copy a descriptor")?;
+    let options = "fd=0,rootmode=40000,user_id=0,group_id=0";
+    let mut mount = ns.inside(&[
+        "/bin/busybox",
+        "mount",
+        "-t",
+        "fuse",
+        "-o",
+        options,
+        "dead",
+        at,
+    ])?;
+    run::quiet(mount.stdin(theirs))?;
+    Ok(device)
+}
+
+fn dead_mount() -> Result<Outcome> {
+    let mut ns = start(&[
+        ("a", SLEEPER),
+        (
+            "looker",
+            &format!("# not enabled\n{SLEEPER}[condition]\npath_exists = \"/srv/flag\"\n"),
+        ),
+    ])?;
+    run::quiet(&mut ns.inside(&["/bin/busybox", "mkdir", "/srv"])?)?;
+    let _server = mount_dead(&ns, "/srv")?;
+    let _logs = mount_dead(&ns, "/var/log/rinit")?;
+    call(
+        &ns,
+        "Start",
+        &json!({ "units": ["looker"], "no_wait": true }),
+    )?;
+    ensure!(unit(&ns, "looker")?["state"] == "waiting");
+    call(&ns, "Logs", &json!({ "units": ["a"] }))?;
+    call(&ns, "Restart", &json!({ "units": ["a"] }))?;
+    until(&ns, "it says what does not answer", || {
+        let looker = unit(&ns, "looker")?;
+        let reason = looker["reason"].as_str().unwrap_or_default();
+        Ok(looker["state"] == "failed" && reason.contains("/srv/flag"))
+    })?;
+    call(&ns, "Power", &json!({ "action": "poweroff" }))?;
+    ensure!(ns.wait_end(2 * SOON)? == End::PowerOff);
+    Ok(Outcome::Passed)
+}
+
+fn dead_program() -> Result<Outcome> {
+    let never =
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", \"exec sleep 100000\"]\n[ready]\nmode = \"fd\"\n";
+    // The shutdown stage is copied when everything has started: here it never has.
+    let mut ns = Namespace::start(&recipe(&[("never", never)])?)?;
+    until(&ns, "it is on its way", || {
+        Ok(unit(&ns, "never")?["state"] == "starting")
+    })?;
+    let _disk = mount_dead(&ns, "/usr/bin")?;
+    call(&ns, "Power", &json!({ "action": "poweroff" }))?;
+    ns.console.expect("no shutdown stage", SOON)?;
+    ensure!(ns.wait_end(2 * SOON)? == End::PowerOff);
     Ok(Outcome::Passed)
 }
 

@@ -197,10 +197,14 @@ impl Init {
             .collect();
         self.find(&units)?;
         let file = |name: &String| {
-            let home = format!("{}/{name}.log", paths::LOG_DIR);
+            // Only where we may look: below /run. The logger takes that one away when it has brought it home.
             let other = format!("{FALLBACK}/{name}.log");
-            let misplaced = !Path::new(&home).exists() && Path::new(&other).exists();
-            if misplaced { other } else { home }
+            let misplaced = Path::new(&other).exists();
+            if misplaced {
+                other
+            } else {
+                format!("{}/{name}.log", paths::LOG_DIR)
+            }
         };
         Ok(Answer::Now(reply(&LogFiles {
             files: asked.units.iter().map(file).collect(),

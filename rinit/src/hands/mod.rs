@@ -4,21 +4,24 @@
 //! |---|---|
 //! | `mod` (here) | what is open per unit, the actions that touch running processes, what comes in by descriptors |
 //! | `launch` | starting one process: command, environment, descriptors, cgroup |
+//! | `look` | checking conditions |
 //! | `token` | the numbers that descriptors are watched under |
 //! | `notify` | the datagrams of `sd_notify(3)` |
 
 mod launch;
+pub(crate) mod look;
 pub(crate) mod notify;
 pub(crate) mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rootspec::plan::{Kill, Plan, Test, Unit};
+use rootspec::plan::{Kill, Plan, Unit};
 use sys::kernel::{Kernel, ListenAt};
 use sys::process::Wait;
 
 use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
 pub(crate) use launch::{NOTIFY_DIR, PID_DIR};
+use look::Look;
 use token::{Kind, token};
 
 /// Most children collected in one go; the rest has its turn in the next lap.
@@ -41,6 +44,8 @@ struct Run<K: Kernel> {
     /// Both ends of its log; kept as long as we live, so that nothing is lost when somebody else dies.
     log: Option<(K::Fd, K::Fd)>,
     sockets: Vec<K::Fd>,
+    /// Its conditions are being checked.
+    look: Option<Look<K>>,
     /// Its last `STATUS=`.
     status: String,
 }
@@ -56,6 +61,7 @@ impl<K: Kernel> Default for Run<K> {
             notify: None,
             log: None,
             sockets: Vec::new(),
+            look: None,
             status: String::new(),
         }
     }
@@ -183,10 +189,8 @@ impl<K: Kernel> Hands<K> {
     /// Does one thing. Answers go into `inbox`.
     pub(crate) fn perform(&mut self, action: Action, unit: &Unit, inbox: &mut VecDeque<Event>) {
         match action {
-            Action::Check(id) => {
-                let unmet = self.unmet(unit);
-                inbox.push_back(Event::Conditions(id, unmet));
-            }
+            Action::Check(id) => self.check(id, unit, inbox),
+            Action::EndCheck(id) => self.end_check(id),
             Action::Run(id, role, command) => self.launch((id, unit), role, command, inbox),
             Action::Adopt(id) => inbox.push_back(self.adopt(id, unit)),
             Action::Ask(id) => self.ask(id, unit),
@@ -196,23 +200,6 @@ impl<K: Kernel> Hands<K> {
             Action::Arm(id) => self.arm(id),
             Action::Disarm(id) => self.disarm(id),
         }
-    }
-
-    fn unmet(&mut self, unit: &Unit) -> Option<String> {
-        for condition in &unit.conditions {
-            let (holds, words) = match &condition.test {
-                Test::PathExists(path) => (self.kernel.exists(path), format!("{path} exists")),
-                Test::Cmdline(word) => (
-                    self.cmdline.iter().any(|found| found == &**word),
-                    format!("\"{word}\" is on the kernel command line"),
-                ),
-            };
-            if holds == condition.negated {
-                let found = if holds { "although" } else { "because not:" };
-                return Some(format!("{found} {words}"));
-            }
-        }
-        None
     }
 
     fn adopt(&mut self, id: UnitId, unit: &Unit) -> Event {
@@ -308,8 +295,14 @@ impl<K: Kernel> Hands<K> {
     }
 
     /// Something came by the descriptor watched as `kind` of `id`.
-    pub(crate) fn came(&mut self, kind: Kind, id: UnitId, inbox: &mut VecDeque<Event>) {
+    pub(crate) fn came(
+        &mut self,
+        kind: Kind,
+        (id, unit): (UnitId, &Unit),
+        inbox: &mut VecDeque<Event>,
+    ) {
         match kind {
+            Kind::Look => self.look_came(id, unit, inbox),
             Kind::Main => self.start_known(id, inbox),
             // A helper's failure is told when it is collected.
             Kind::Helper => {

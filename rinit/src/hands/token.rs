@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Group,
     /// A socket that starts it.
     Socket,
+    /// Answers about its conditions.
+    Look,
 }
 
 /// First upper half that is free for others.
@@ -36,6 +38,7 @@ pub(crate) fn split(token: u64) -> Option<(Kind, UnitId)> {
         4 => Kind::Notify,
         5 => Kind::Group,
         6 => Kind::Socket,
+        7 => Kind::Look,
         _ => return None,
     };
     let unit = u32::try_from(token & u64::from(u32::MAX)).ok()?;
@@ -55,6 +58,7 @@ mod tests {
             Kind::Notify,
             Kind::Group,
             Kind::Socket,
+            Kind::Look,
         ];
         for kind in kinds {
             assert_eq!(split(token(kind, 77)), Some((kind, 77)));

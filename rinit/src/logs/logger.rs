@@ -229,9 +229,8 @@ fn write(source: &mut Source, text: &str, retry_at: &mut u64) {
     if misplaced && now >= *retry_at {
         match open(paths::LOG_DIR, name, false) {
             Some(mut out) => {
-                if let Some(old) = source.out.take() {
-                    bring_home(&old.path, &mut out);
-                }
+                // Whoever wrote it: we, or the logger before us.
+                bring_home(&Path::new(FALLBACK).join(format!("{name}.log")), &mut out);
                 source.out = Some(out);
             }
             None => *retry_at = now.saturating_add(RETRY),

@@ -16,6 +16,8 @@ use crate::init::Init;
 
 /// How long the logger may take to write what is left, in milliseconds.
 const LOGGER: u64 = 3_000;
+/// How long copying this program may take, in milliseconds.
+const COPY: u64 = 5_000;
 /// How long processes without a unit may take to end when asked, and again when killed, in milliseconds.
 const STRAYS: u64 = 2_000;
 
@@ -57,11 +59,12 @@ pub(crate) fn finish(init: &mut Init, how: End) {
     collect(init, STRAYS, |_| true);
     process::signal_everyone(9);
     collect(init, STRAYS, |_| true);
+    // Below /run, which is memory; the program may lie where nothing answers any more.
     if !Path::new(SHUTDOWN).join("rinit").exists() {
         let program = init.program().to_owned();
-        if let Err(error) = copy(&program) {
-            let text = sys::chain(&error);
-            init.voice.shout(&format!("no shutdown stage: {text}"));
+        if process::limited(COPY, || u8::from(copy(&program).is_err())) != Some(0) {
+            let text = format!("no shutdown stage: {program} cannot be copied to {SHUTDOWN}");
+            init.voice.shout(&text);
         }
     }
     let error = match change(how) {

@@ -42,7 +42,7 @@ use std::collections::{BTreeSet, VecDeque};
 use rootspec::plan::{Plan, Unit, Work};
 
 use model::Dependents;
-pub(crate) use model::{Action, Command, Event, PerUnit, Record, Role, State, UnitId, Wish};
+pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
 use model::{Clock, Listen, Stage};
 
 /// A change worth telling people about.
@@ -184,7 +184,7 @@ impl Core {
             Event::Stop(unit) => self.wish_down(unit, "stopped on request"),
             Event::Restart(unit) => self.restart(unit),
             Event::StopAll => self.close(),
-            Event::Conditions(unit, unmet) => self.conditions(unit, unmet),
+            Event::Conditions(unit, found) => self.conditions(unit, found),
             Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
             Event::Executed(unit) => self.executed(unit),
             Event::Ready(unit) => self.ready(unit),
@@ -247,6 +247,9 @@ impl Core {
         record.reason = reason;
         record.first.note(state, self.now);
         self.set_deadline(unit, Clock::State, None);
+        if std::mem::take(&mut self.records.at_mut(unit).checking) {
+            self.actions.push(Action::EndCheck(unit));
+        }
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);
         self.tell(unit);
@@ -371,7 +374,8 @@ impl Core {
             State::Starting(_) => self.start_overdue(unit),
             State::Stopping(stage) => self.stop_overdue(unit, stage),
             State::Backoff => self.set_state(unit, State::Waiting, String::new()),
-            State::Down | State::Waiting | State::Up | State::Failed => {}
+            State::Waiting => self.check_overdue(unit),
+            State::Down | State::Up | State::Failed => {}
         }
     }
 }

@@ -137,6 +137,17 @@ pub(crate) enum Command {
     Post(usize),
 }
 
+/// What came of looking at a unit's conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// All hold.
+    Met,
+    /// The first that does not, in words.
+    Unmet(String),
+    /// It could not be found out, in words.
+    Unknown(String),
+}
+
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -150,8 +161,8 @@ pub(crate) enum Event {
     Restart(UnitId),
     /// The system goes down.
     StopAll,
-    /// Its conditions were looked at: the first that does not hold.
-    Conditions(UnitId, Option<String>),
+    /// Its conditions were looked at.
+    Conditions(UnitId, Found),
     /// A process could not be started, in words.
     NotStarted(UnitId, Role, String),
     /// The main process has executed its program.
@@ -206,6 +217,8 @@ impl Event {
 pub(crate) enum Action {
     /// Answered by [`Event::Conditions`].
     Check(UnitId),
+    /// Nobody waits for that answer any more.
+    EndCheck(UnitId),
     /// Start a process; answered by its end, or by [`Event::NotStarted`].
     Run(UnitId, Role, Command),
     /// Take the container's process over; answered by [`Event::Adopted`] or [`Event::NotAdopted`].
@@ -229,6 +242,7 @@ impl Action {
     pub(crate) fn unit(self) -> UnitId {
         match self {
             Self::Check(unit)
+            | Self::EndCheck(unit)
             | Self::Run(unit, ..)
             | Self::Adopt(unit)
             | Self::Ask(unit)

@@ -2,11 +2,16 @@
 
 use rootspec::plan::{Ready, Work};
 
+use crate::hands::look;
+
 use super::model::{Clock, Command, Next, Role, Step};
-use super::{Action, Core, State, UnitId, Wish};
+use super::{Action, Core, Found, State, UnitId, Wish};
 
 /// Units that wait for quiet start after so long at the latest, in milliseconds.
 const IDLE_PATIENCE: u64 = 5_000;
+
+/// Its conditions are known within this time, or it fails, in milliseconds.
+const CHECK_PATIENCE: u64 = 5_000;
 
 /// What a unit that waits finds in front of it.
 enum Path {
@@ -43,6 +48,7 @@ impl Core {
             if !record.checking {
                 record.checking = true;
                 self.actions.push(Action::Check(unit));
+                self.set_timeout(unit, Clock::State, CHECK_PATIENCE);
             }
             return;
         }
@@ -100,24 +106,40 @@ impl Core {
         path
     }
 
-    pub(super) fn conditions(&mut self, unit: UnitId, unmet: Option<String>) {
+    pub(super) fn conditions(&mut self, unit: UnitId, found: Found) {
         let record = self.records.at_mut(unit);
-        record.checking = false;
-        if (record.wish, record.state) != (Wish::Up, State::Waiting) {
+        // Else it is the answer to a question that was taken back.
+        if !std::mem::take(&mut record.checking) {
             return;
         }
-        match unmet {
-            None => {
+        match found {
+            Found::Met => {
                 record.checked = true;
+                self.set_deadline(unit, Clock::State, None);
                 self.enqueue(unit);
             }
-            Some(why) => {
+            Found::Unmet(why) => {
                 record.skipped = true;
                 record.wish = Wish::Down;
                 self.set_state(unit, State::Down, format!("skipped: {why}"));
                 self.rearm(unit);
             }
+            Found::Unknown(why) => self.unknown(unit, &why),
         }
+    }
+
+    pub(super) fn check_overdue(&mut self, unit: UnitId) {
+        if self.records.at(unit).checking {
+            let patience = crate::words::duration(CHECK_PATIENCE);
+            self.unknown(unit, &format!("no answer within {patience}"));
+        }
+    }
+
+    /// Neither starting nor skipping would be right.
+    fn unknown(&mut self, unit: UnitId, why: &str) {
+        let paths: Vec<&str> = look::paths(self.unit(unit)).collect();
+        let why = format!("cannot find out whether {} exists: {why}", paths.join(", "));
+        self.give_up(unit, &why);
     }
 
     fn begin(&mut self, unit: UnitId) {

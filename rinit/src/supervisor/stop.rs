@@ -376,7 +376,6 @@ impl Core {
         let record = self.records.at_mut(unit);
         record.wish = Wish::Down;
         record.again = false;
-        record.checking = false;
         record.next = None;
         record.parting = None;
         self.actions.push(Action::KillGroup(unit));

@@ -419,6 +419,57 @@ fn a_condition_that_does_not_hold_skips_and_counts_as_met() {
     assert_eq!(w.state("b"), "up");
 }
 
+/// A unit whose condition lies where nobody answers.
+fn unanswered() -> World {
+    let mut kernel = Fake::new();
+    kernel.silent.insert("/srv/flag".into());
+    kernel.paths.insert("/etc/flag".into());
+    world_on(
+        kernel,
+        &[
+            ("a", "[deps]\nneeds = [\"b\"]"),
+            (
+                "b",
+                "[condition]\npath_exists = [\"/etc/flag\", \"/srv/flag\"]",
+            ),
+            ("c", "[deps]\nafter = [\"b\"]"),
+        ],
+    )
+}
+
+#[test]
+fn a_path_that_is_not_answered_about_fails_its_unit_and_holds_nobody_for_long() {
+    let mut w = unanswered();
+    for name in ["a", "c"] {
+        w.start(name);
+    }
+    assert_eq!(w.states(&["a", "b", "c"]), ["waiting"; 3]);
+    w.pass(5_000);
+    assert_eq!(w.states(&["a", "b", "c"]), ["failed", "failed", "up"]);
+    assert_eq!(
+        w.reason("b"),
+        "cannot find out whether /etc/flag, /srv/flag exists: no answer within 5 s"
+    );
+    w.kernel().silent.clear();
+    w.kernel().paths.insert("/srv/flag".into());
+    w.start("a");
+    assert_eq!(w.states(&["a", "b"]), ["up", "up"]);
+}
+
+#[test]
+fn a_unit_stops_while_its_conditions_are_looked_at() {
+    let mut w = unanswered();
+    w.start("b");
+    w.stop("b");
+    assert_eq!(w.state("b"), "down");
+    w.kernel().silent.clear();
+    w.start("b");
+    assert_eq!(w.reason("b"), "skipped: because not: /srv/flag exists");
+    w.start("b");
+    w.all.handle(Event::StopAll);
+    assert!(w.all.core.is_quiet());
+}
+
 #[test]
 fn a_getty_waits_for_quiet_but_not_for_ever() {
     let idle = "[exec]\nidle = true\nstart = \"/bin/getty\"";
@@ -593,7 +644,10 @@ const FIVE: [(&str, &str); 6] = [
     ),
     ("a", "[deps]\nneeds = [\"b\"]"),
     ("b", "[ready]\nmode = \"fd\"\n[cgroup]\npids_max = 5"),
-    ("c", "[ready]\nmode = \"notify\""),
+    (
+        "c",
+        "[ready]\nmode = \"notify\"\n[condition]\npath_exists = \"!/etc/nologin\"",
+    ),
     (
         "d",
         "kind = \"oneshot\"\n[exec]\nstart_pre = \"/bin/p\"\nstart = \"/bin/d\"",
