@@ -5,13 +5,27 @@
 
 use std::collections::BTreeSet;
 
+use rootspec::cmdline::Cmdline;
 use rootspec::plan::{Gate as Rule, Plan, UnitIndex};
+use rootspec::report::BootReport;
 
 /// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
 const DEFAULT_RULE: Rule = Rule {
     within: 180_000,
     stable: 10_000,
 };
+
+/// Whether this boot is a try of a new snapshot: as the boot stage reports. Where its report cannot be read, the menu's
+/// words count, since a try that is taken for an ordinary boot would stay up however bad it is.
+pub(crate) fn is_trial(report: Option<&str>, cmdline: &str) -> bool {
+    match report.map(BootReport::from_toml) {
+        Some(Ok(report)) => report.is_trial(),
+        Some(Err(_)) | None => {
+            let line = Cmdline::parse(cmdline);
+            line.trial && line.count
+        }
+    }
+}
 
 /// Who has a say: the units with a `[gate]` that `group` brings up; if there is none, the group itself. A unit that
 /// nobody enabled has no part in this boot, and must not make it a bad one.
@@ -261,6 +275,24 @@ mod tests {
         let words = vec!["it is good, but boot-good could not confirm it: no ESP".to_owned()];
         assert_eq!(verdict(true), Verdict::Bad(words.clone()));
         assert_eq!(verdict(false), Verdict::Degraded(words));
+    }
+
+    #[test]
+    fn without_a_readable_report_the_command_line_tells_a_trial() {
+        const REPORT: &str = "schema = 1\nmode = \"ro\"\nreason = \"\"\ndegraded = false\nboot_id = \"\"\n\
+                              started_ms = 1\nfound_ms = 1\nassembled_ms = 1\n";
+        let tried = format!("{REPORT}try_number = 1\n");
+        let line = "root=/dev/vda rootctl.snap=3 rootctl.trial";
+        for (report, line, trial) in [
+            (Some(tried.as_str()), "", true),
+            (Some(REPORT), line, false),
+            (Some("damaged"), line, true),
+            (None, line, true),
+            (None, "root=/dev/vda rootctl.snap=3", false),
+            (None, "rootctl.trial rootctl.count=0", false),
+        ] {
+            assert_eq!(is_trial(report, line), trial, "{report:?} {line}");
+        }
     }
 
     #[test]

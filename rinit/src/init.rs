@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rootspec::paths;
-use rootspec::report::BootReport;
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
 use sys::power::{self, End, ThreeKeys};
@@ -181,8 +180,7 @@ impl Init {
         let Loaded { plan, config } = loaded;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
-        let report = report.and_then(|text| BootReport::from_toml(&text).ok());
-        let trial = report.is_some_and(|report| report.is_trial());
+        let trial = gate::is_trial(report.as_deref(), &cmdline);
         let rules = gate::rules(&plan, &config.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),
@@ -264,6 +262,14 @@ impl Init {
                 self.guarded(|init| init.came(*happening));
             }
             self.guarded(Self::lap);
+            self.guarded(Self::go_on_down);
+            // Not guarded, and nothing in it but this: whatever goes wrong elsewhere, a shutdown ends.
+            let now = sys::timer::now();
+            if let Some(shutdown) = &mut self.shutdown {
+                if shutdown.is_hopeless(now) {
+                    crate::shutdown::directly(shutdown.how());
+                }
+            }
         }
     }
 
@@ -400,6 +406,10 @@ impl Init {
         self.judge();
         self.listen_again();
         self.answer_waiting();
+    }
+
+    /// While the system goes down: says what is waited for, and ends when it is time.
+    fn go_on_down(&mut self) {
         if let Some(shutdown) = &mut self.shutdown {
             let now = sys::timer::now();
             if let Some(words) = shutdown.complain(now, &self.all.core) {
@@ -413,14 +423,17 @@ impl Init {
     }
 
     fn end(&mut self, how: End) {
-        let left = crate::shutdown::left(&self.all.core);
-        if !left.is_empty() {
-            self.voice
-                .shout(&format!("not waiting any longer for {left}"));
-        }
-        self.tell_news();
-        self.feed_logger();
-        crate::shutdown::finish(self, how);
+        let orderly = || {
+            let left = crate::shutdown::left(&self.all.core);
+            if !left.is_empty() {
+                self.voice
+                    .shout(&format!("not waiting any longer for {left}"));
+            }
+            self.tell_news();
+            self.feed_logger();
+            crate::shutdown::finish(self, how);
+        };
+        crate::shutdown::surely(orderly, || crate::shutdown::directly(how));
     }
 
     fn tell_news(&mut self) {

@@ -59,8 +59,15 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (std::process::id(), words.as_slice()) {
         (1, [shutdown::ROLE, how, root]) => {
-            shutdown::stage::run(shutdown::from_word(how), root);
-            ExitCode::FAILURE
+            let how = shutdown::from_word(how);
+            loop {
+                shutdown::surely(
+                    || shutdown::stage::run(how, root),
+                    || shutdown::directly(how),
+                );
+                // The kernel refused, and PID 1 may not end.
+                std::thread::sleep(std::time::Duration::from_secs(60));
+            }
         }
         // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
         (1, _) => boot(),

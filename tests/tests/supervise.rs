@@ -37,6 +37,10 @@ fn main() -> std::process::ExitCode {
                 unconfirmed,
             ),
             test("a_late_trial_is_rejected_and_rebooted", late_trial),
+            test(
+                "a_trial_whose_report_is_damaged_is_a_trial_all_the_same",
+                damaged_report,
+            ),
             test("a_hanging_loader_ends_in_a_rescue_login", hanging_loader),
             test("a_thousand_services_are_up_and_logged", thousand),
             test(
@@ -337,16 +341,22 @@ const CONFIRM: &str = "echo CONFIRMED > /dev/console";
 
 /// A boot with the report of a trial; `good` is what confirms it, and its rejection is said on the console.
 fn trial(web: &str, good: &str) -> Result<Namespace> {
+    trial_of(web, good, REPORT)
+}
+
+fn trial_of(web: &str, good: &str, report: &str) -> Result<Namespace> {
     let units = [
         ("web", web),
         ("boot-good", &verdict_unit(good)),
         ("boot-bad", &verdict_unit("echo REJECTED $0 > /dev/console")),
     ];
-    // Stands in for the boot stage, which writes the report.
-    let boot = "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; exec /usr/bin/rinit";
+    // Stands in for the boot stage, which writes the report, and for the menu.
+    let boot = "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; \
+                busybox mount --bind /etc/cmdline /proc/cmdline; exec /usr/bin/rinit";
     let settings = "[manager]\nconfirm_deadline = \"4s\"\n";
     let recipe = recipe_of(&["/bin/sh", "-c", boot], &units)?
-        .text("/etc/report.toml", REPORT)
+        .text("/etc/report.toml", report)
+        .text("/etc/cmdline", "quiet rootctl.snap=7 rootctl.trial\n")
         .text("/etc/rinit/rinit.toml", settings);
     Namespace::start(&recipe)
 }
@@ -388,6 +398,15 @@ fn unconfirmed() -> Result<Outcome> {
 
 fn late_trial() -> Result<Outcome> {
     let mut ns = trial(&format!("{SLEEPER}{GATE}[ready]\nmode = \"fd\"\n"), CONFIRM)?;
+    ns.console
+        .expect("REJECTED web was not ready within 3 s", SOON)?;
+    ensure!(ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+fn damaged_report() -> Result<Outcome> {
+    let late = format!("{SLEEPER}{GATE}[ready]\nmode = \"fd\"\n");
+    let mut ns = trial_of(&late, CONFIRM, "schema = ")?;
     ns.console
         .expect("REJECTED web was not ready within 3 s", SOON)?;
     ensure!(ns.wait_end(SOON)? == End::Restart);

@@ -5,10 +5,12 @@
 //! | `mod` (here) | while services stop: deadline, what is waited for, Ctrl-Alt-Del in anger |
 //! | `leave` | the last steps of this process, and the change into the shutdown stage |
 //! | `stage` | the shutdown stage: unmounts everything, ends the machine |
+//! | `direct` | the end without all that, where it fails |
 //!
 //! Services stop in reverse order with one deadline for all. What is left is killed. Then this process changes into a
 //! copy of itself that lives in its own tmpfs, outside the root, so that the root can be let go of.
 
+mod direct;
 mod leave;
 pub(crate) mod stage;
 
@@ -18,12 +20,17 @@ use sys::power::End;
 
 use crate::supervisor::{Core, State};
 
+pub(crate) use direct::{directly, surely};
 pub(crate) use leave::{finish, prepare};
 
 /// The role's word on the command line.
 pub(crate) const ROLE: &str = "@shutdown";
 /// After so many milliseconds the console says what is waited for, and again after each further such time.
 const SILENCE: u64 = 5_000;
+/// So long after the deadline the machine ends without the orderly way, wherever that got stuck, in milliseconds.
+const GRACE: u64 = 30_000;
+/// After the direct end failed it is tried again so much later, in milliseconds.
+const RETRY: u64 = 60_000;
 /// Ctrl-Alt-Del so often within [`ANGER_WINDOW`] means: at once.
 const ANGER: usize = 7;
 /// Milliseconds.
@@ -38,14 +45,18 @@ pub(crate) struct Shutdown {
     presses: VecDeque<u64>,
     at_once: bool,
     over: bool,
+    /// When the machine is to end directly.
+    last: u64,
 }
 
 impl Shutdown {
     /// Begins now, and takes so many milliseconds at most.
     pub(crate) fn new(how: End, now: u64, patience: u64) -> Self {
+        let deadline = now.saturating_add(patience);
         Self {
             how,
-            deadline: now.saturating_add(patience),
+            deadline,
+            last: deadline.saturating_add(GRACE),
             next_word: now.saturating_add(SILENCE),
             presses: VecDeque::new(),
             at_once: false,
@@ -60,7 +71,9 @@ impl Shutdown {
 
     /// When to look again.
     pub(crate) fn deadline(&self, now: u64) -> u64 {
-        if self.at_once {
+        if self.over {
+            self.last
+        } else if self.at_once {
             now
         } else {
             self.deadline.min(self.next_word)
@@ -81,7 +94,7 @@ impl Shutdown {
 
     /// What is waited for, when it is time to say so.
     pub(crate) fn complain(&mut self, now: u64, core: &Core) -> Option<String> {
-        if now < self.next_word {
+        if now < self.next_word || self.over {
             return None;
         }
         self.next_word = now.saturating_add(SILENCE);
@@ -97,6 +110,15 @@ impl Shutdown {
             return true;
         }
         false
+    }
+
+    /// True when the orderly way should long have ended the machine, whatever went wrong on it.
+    pub(crate) fn is_hopeless(&mut self, now: u64) -> bool {
+        let hopeless = now >= self.last;
+        if hopeless {
+            self.last = now.saturating_add(RETRY);
+        }
+        hopeless
     }
 
     /// True from the moment services are not waited for any more.
@@ -165,6 +187,24 @@ mod tests {
         let core = Core::new(Plan::default(), 0);
         let mut shutdown = Shutdown::new(End::Halt, 0, 90_000);
         assert!(shutdown.is_due(1, &core) && !shutdown.is_due(2, &core));
+    }
+
+    #[test]
+    fn a_shutdown_that_got_stuck_is_ended_after_all() {
+        let core = Core::new(Plan::default(), 0);
+        let mut shutdown = Shutdown::new(End::Reboot, 0, 90_000);
+        assert!(shutdown.is_due(1, &core));
+        assert_eq!(
+            (shutdown.deadline(2), shutdown.is_hopeless(2)),
+            (120_000, false)
+        );
+        assert_eq!(shutdown.complain(50_000, &core), None);
+        assert!(shutdown.is_hopeless(120_000));
+        // The kernel refused: not again at once.
+        assert_eq!(
+            (shutdown.deadline(120_001), shutdown.is_hopeless(120_001)),
+            (180_000, false)
+        );
     }
 
     #[test]

@@ -9,12 +9,12 @@ use sys::mountinfo::{self, MountEntry};
 use sys::power::{self, End};
 use sys::process;
 
+use super::direct::sync;
+
 /// One unmount may take so many milliseconds: a dead disk or server must not hold the rest.
 const EACH: u64 = 5_000;
 /// All together.
 const ALL: u64 = 30_000;
-/// Writing what is in memory to the disks, in milliseconds.
-const SYNC: u64 = 20_000;
 /// File systems with nothing to lose.
 const IN_MEMORY: [&str; 8] = [
     "cgroup2", "devpts", "devtmpfs", "proc", "ramfs", "rootfs", "sysfs", "tmpfs",
@@ -68,13 +68,6 @@ fn carry(root: &str) {
             mount::mount(kind, dir, Attributes::NO_SUID, "").ok();
         }
     }
-}
-
-fn sync() {
-    process::limited(SYNC, || {
-        sys::kernel::sync();
-        0
-    });
 }
 
 /// Returns what could not be unmounted.
