@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::error::{Cannot, Result, SysError};
 
@@ -108,6 +109,22 @@ pub fn open_dir(path: impl AsRef<Path>) -> Result<OwnedFd> {
 pub fn open_dir_at(dir: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(dir, path.as_ref(), flags, Mode::empty()).cannot("open", path)
+}
+
+/// As [`open_dir_at`], for a tree in which others may change names: no link is followed in any part of `path`, and `path`
+/// does not lead out of `dir`. `None` if no folder can be reached that way: it is absent, or a part of it is a link or
+/// no folder.
+///
+/// # Errors
+/// What openat2(2) reports otherwise; the kernel is older than 5.6.
+pub fn open_dir_beneath(dir: impl AsFd, path: impl AsRef<Path>) -> Result<Option<OwnedFd>> {
+    let path = path.as_ref();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),
+        other => other.map(Some).cannot("open", path),
+    }
 }
 
 /// Replaces `path` so that after a power cut it is whole, old or new, on btrfs and similar file systems (not FAT).
@@ -210,6 +227,37 @@ pub fn rename_new(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         .cannot("rename", format!("{} to {}", from.display(), to.display()))
 }
 
+/// What became of a move to a place where others may change names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It is there.
+    Yes,
+    /// Something else is there, or its folder is absent, no folder, or behind a link.
+    Taken,
+    /// The folder is on another file system or subvolume.
+    Elsewhere,
+}
+
+/// Moves `path` below the folder `from` to the same path below `to`, if nothing is there. No link is followed in `to`.
+///
+/// # Errors
+/// What rename(2) and openat2(2) report, except for the reasons that [`Placed`] names.
+pub fn place_new(from: impl AsFd, to: impl AsFd, path: impl AsRef<Path>) -> Result<Placed> {
+    let path = path.as_ref();
+    let Some(dir) = open_dir_beneath(to, parent(path))? else {
+        return Ok(Placed::Taken);
+    };
+    let name = path.file_name().unwrap_or_default();
+    match rustix::fs::renameat_with(from, path, dir, name, RenameFlags::NOREPLACE) {
+        // The second if the folder was removed while we held it.
+        Err(Errno::EXIST | Errno::NOENT) => Ok(Placed::Taken),
+        Err(Errno::XDEV) => Ok(Placed::Elsewhere),
+        other => other
+            .map(|()| Placed::Yes)
+            .cannot("move to its place", path),
+    }
+}
+
 /// Makes everything written so far below the file system of folder `dir` survive a power cut, FAT included.
 ///
 /// On FAT neither half is enough: `syncfs` writes without flushing the disk's cache, and `fsync` flushes but skips a
@@ -271,6 +319,18 @@ pub fn open_file_at(dir: impl AsFd, path: impl AsRef<Path>) -> Result<File> {
 #[must_use]
 pub fn exists_at(dir: impl AsFd, path: impl AsRef<Path>) -> bool {
     rustix::fs::statat(dir, path.as_ref(), AtFlags::empty()).is_ok()
+}
+
+/// True if anything has this name; a link does, wherever it leads.
+///
+/// # Errors
+/// It cannot be looked at, for another reason than its absence.
+pub fn has_name(dir: impl AsFd, name: impl AsRef<Path>) -> Result<bool> {
+    let name = name.as_ref();
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(false),
+        other => other.map(|_| true).cannot("look at", name),
+    }
 }
 
 /// An exclusive lock on a file, given back when dropped or when the process dies.
@@ -366,6 +426,36 @@ mod tests {
         assert!(is_program(find_in_root(&root, "/init").unwrap()));
         assert!(find_in_root(&root, "/out").unwrap_err().is_absent());
         assert!(is_dir(find_in_root(&root, "../../..").unwrap()));
+    }
+
+    #[test]
+    fn a_link_is_not_followed_below_a_folder() {
+        let dir = TestDir::new("beneath");
+        let at = |path: &str| dir.join(path);
+        for folder in ["in/real", "out", "new/real", "new/link"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(at("out"), at("in/link")).unwrap();
+        std::os::unix::fs::symlink("real", at("in/short")).unwrap();
+        let inside = open_dir(at("in")).unwrap();
+        assert!(has_name(&inside, "link").unwrap() && !has_name(&inside, "absent").unwrap());
+        let is_reached = |path: &str| open_dir_beneath(&inside, path).unwrap().is_some();
+        assert!(is_reached("real") && is_reached("."));
+        for bad in ["link", "short", "../out", "/", "absent"] {
+            assert!(!is_reached(bad), "{bad}");
+        }
+        let new = open_dir(at("new")).unwrap();
+        for (path, placed) in [
+            ("real/f", Placed::Yes),
+            ("real/f", Placed::Taken),
+            ("link/f", Placed::Taken),
+            ("absent", Placed::Yes),
+        ] {
+            std::fs::write(at("new").join(path), "x").unwrap();
+            assert_eq!(place_new(&new, &inside, path).unwrap(), placed, "{path}");
+        }
+        assert_eq!(std::fs::read_dir(at("out")).unwrap().count(), 0);
+        assert!(at("new/real/f").exists() && at("in/absent").exists());
     }
 
     #[test]
