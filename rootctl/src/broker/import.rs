@@ -20,7 +20,7 @@ use crate::site::Site;
 use crate::store::publish::{Draft, Facts};
 use crate::store::settings::{Loader, Settings, parse_mode};
 use crate::store::{Store, StoreLock, subvol, write_synced};
-use crate::tree::copy::{Existing, copy};
+use crate::tree::copy::copy;
 use crate::tree::{seed, unpack};
 use crate::{boot_files, checks, esp, menu, oneshot};
 
@@ -201,13 +201,13 @@ fn base(
     subvol::create(&root)?;
     progress.step(&format!("import {}", source.display()));
     if source.is_dir() {
-        copy(source, &root, Existing::Refuse, &|_| true)?;
+        copy(source, &root, &|_| true)?;
     } else {
         unpack::unpack(source, &root)?;
     }
     let kernel = checks::root(&root)?;
     arrange(&root)?;
-    let shared = seed::make_shared(store, &root)?;
+    let shared = seed::make_shared(store, lock, &root)?;
     if !shared.is_empty() {
         progress.step(&format!("fill {} from the root", shared.join(", ")));
     }
@@ -215,7 +215,7 @@ fn base(
     progress.step("make /etc of snapshot 1");
     let etc = store.etc(first);
     subvol::create(&etc)?;
-    copy(&root.join("etc"), &etc, Existing::Refuse, &|_| true)?;
+    copy(&root.join("etc"), &etc, &|_| true)?;
     point("I5");
     draft.publish(Facts {
         kernel: Some(kernel),

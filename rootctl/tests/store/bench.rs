@@ -128,6 +128,15 @@ impl Bench {
         self.dir.join("root")
     }
 
+    /// The power goes: what the kernel had not written to the disk is lost. What it had is mounted again.
+    pub(crate) fn cut_power(&self) {
+        let (image, top) = (self.dir.join("image"), self.top());
+        let (image, top) = (image.display(), top.display());
+        shell(&format!(
+            "cp --sparse=always {image} {image}.cut && umount {top} && mv {image}.cut {image} && mount -o loop {image} {top}"
+        ));
+    }
+
     /// A file of the store.
     pub(crate) fn store(&self, path: &str) -> PathBuf {
         self.top().join("rootctl").join(path)

@@ -1,7 +1,7 @@
 //! The broker dies at every step, as at a power cut with a disk that keeps order; the next command must find its way.
 
 use super::Test;
-use super::bench::Bench;
+use super::bench::{Bench, shell};
 
 pub(crate) const TESTS: &[Test] = &[
     (
@@ -13,6 +13,14 @@ pub(crate) const TESTS: &[Test] = &[
         confirm_cut,
     ),
     ("a_run_cut_at_any_step_leaves_all_or_nothing", run_cut),
+    (
+        "a_shared_var_is_filled_the_same_wherever_the_power_goes",
+        var_cut,
+    ),
+    (
+        "a_first_shared_var_is_whole_or_absent_wherever_the_power_goes",
+        first_var_cut,
+    ),
     (
         "a_deletion_cut_half_way_is_finished_by_the_next_change",
         delete_cut,
@@ -122,6 +130,79 @@ fn run_cut() {
                 .is_none(),
             "{at}"
         );
+    }
+}
+
+/// Everything in the shared `/var`: kinds, owners, modes, links and contents.
+fn var(bench: &Bench) -> String {
+    let script =
+        "find . -printf '%y %m %U %n %p %l\\n' | sort; find . -type f | sort | xargs sha1sum";
+    let out = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(bench.top().join("@var"))
+        .output()
+        .unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn var_cut() {
+    let bench = Bench::new("var-cut");
+    let script = "cd /var; mkdir -p lib/new/deep lib/old; echo one > lib/new/deep/one; echo two > lib/old/two; \
+                  dd if=/dev/urandom of=lib/new/big bs=65536 count=8; chmod 700 lib/new; ln -s ../old lib/new/link";
+    bench
+        .rootctl(&["run", "1", "--", "sh", "-c", script])
+        .code(0);
+    let shared = bench.top().join("@var");
+    std::fs::create_dir(shared.join("lib/old")).unwrap();
+    std::fs::write(shared.join("lib/old/mine"), "mine").unwrap();
+    shell("sync");
+    let clean = format!("rm -r {0}/lib/new {0}/lib/old/two; sync", shared.display());
+    let before = var(&bench);
+    bench.rootctl(&["deploy", "2"]).code(0);
+    let after = var(&bench);
+    assert!(after.contains("./lib/new/deep/one") && after.contains("./lib/old/two"));
+    bench.rootctl(&["rollback", "1"]).code(0);
+    for at in ["V1", "V2", "V3", "V4"] {
+        for power in [false, true] {
+            shell(&clean);
+            assert_eq!(var(&bench), before, "{at}");
+            bench
+                .rootctl_with(&["deploy", "2"], &[("ROOTCTLD_DIE_AT", at)])
+                .code(1)
+                .says(&["ended without an answer"]);
+            if power {
+                bench.cut_power();
+            }
+            // Whatever is in its place is whole.
+            for (path, content) in [("new/deep/one", "one\n"), ("old/two", "two\n")] {
+                let there = std::fs::read_to_string(shared.join("lib").join(path));
+                assert!(there.is_err() || there.unwrap() == content, "{at}: {path}");
+            }
+            bench.rootctl(&["deploy", "2"]).code(0);
+            assert_eq!(var(&bench), after, "{at}, power cut: {power}");
+            bench.rootctl(&["rollback", "1"]).code(0);
+        }
+    }
+}
+
+fn first_var_cut() {
+    let whole = Bench::new("var-whole");
+    for (at, power) in [("I3", false), ("I3", true), ("I4", true), ("I5", true)] {
+        let bench = Bench::empty("var-first", 200);
+        let root = bench.root().display().to_string();
+        let words = ["store", "init", "--import", &root];
+        bench
+            .rootctl_with(&words, &[("ROOTCTLD_DIE_AT", at)])
+            .code(1);
+        if power {
+            bench.cut_power();
+        }
+        if bench.top().join("@var").exists() {
+            assert_eq!(var(&bench), var(&whole), "{at}");
+        }
+        bench.rootctl(&words).code(0);
+        assert_eq!(var(&bench), var(&whole), "{at}, power cut: {power}");
+        assert!(bench.top().join("@home").exists() && bench.top().join("@root").exists());
     }
 }
 

@@ -61,7 +61,12 @@ pub(crate) fn deploy(
     progress.step(&format!(
         "E0 add to the shared /var what snapshot {id} brings"
     ));
-    seed::add_missing(&session.store, id)?;
+    for path in seed::add_missing(&session.store, id)?.left_out {
+        progress.step(&format!(
+            "/var/{} is not brought: its folder is a subvolume or file system of its own",
+            path.display()
+        ));
+    }
     point("E0");
     if settings != *session.settings()? {
         settings.save(&session.store, session.lock()?)?;

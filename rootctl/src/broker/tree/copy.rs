@@ -2,21 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use sys::copy::Entry;
-
-/// What happens to a name that the target has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
-    /// It is an error: the target is new.
-    Refuse,
-    /// The target's stays, and if both are folders, the copy goes on inside.
-    Keep,
-}
 
 /// Deeper trees than this are no root file system; the limit bounds the stack.
 const DEPTH: usize = 200;
@@ -26,70 +18,90 @@ struct Job<'a> {
     source: &'a Path,
     target: &'a Path,
     device: u64,
-    existing: Existing,
     wanted: &'a dyn Fn(&Path) -> bool,
     /// Files with more than one name: where the first one went.
     linked: BTreeMap<u64, PathBuf>,
     count: u64,
 }
 
-/// Copies everything in folder `source` into the existing folder `target`, which gets the properties of `source` if it
-/// is new ([`Existing::Refuse`]). Stays on `source`'s file system; sockets are left out. `wanted` is asked with the path
-/// relative to `source`. Returns the number of things made. Not durable before a commit.
-pub(crate) fn copy(
-    source: &Path,
-    target: &Path,
-    existing: Existing,
-    wanted: &dyn Fn(&Path) -> bool,
-) -> Result<u64> {
+/// Copies everything in folder `source` into the new and empty folder `target`, which gets the properties of `source`.
+/// Nobody else may write to `target` meanwhile. Stays on `source`'s file system; sockets are left out. `wanted` is asked
+/// with the path relative to `source`. Returns the number of things made. Not durable before a commit.
+pub(crate) fn copy(source: &Path, target: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<u64> {
     let from = sys::fs::open_dir(source)?;
     let to = sys::fs::open_dir(target)?;
-    let found = source
-        .metadata()
-        .with_context(|| format!("cannot look at {}", source.display()))?;
-    let mut job = Job {
-        source,
-        target,
-        device: found.dev(),
-        existing,
-        wanted,
-        linked: BTreeMap::new(),
-        count: 0,
-    };
+    let mut job = Job::new(source, target, wanted)?;
     job.folder(Path::new(""), &from, &to, 0)
         .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
-    if existing == Existing::Refuse {
-        let here = Path::new(".");
-        sys::copy::copy_properties(Entry::new(from.as_fd(), here), Entry::new(to.as_fd(), here))?;
-    }
+    let here = Path::new(".");
+    sys::copy::copy_properties(Entry::new(from.as_fd(), here), Entry::new(to.as_fd(), here))?;
     Ok(job.count)
 }
 
-impl Job<'_> {
+/// As [`copy`], for the one thing at `path` below `source`, to the same place below `target`, where its folder exists.
+pub(crate) fn copy_one(
+    source: &Path,
+    target: &Path,
+    path: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+) -> Result<u64> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let from = sys::fs::open_dir(source.join(folder))?;
+    let to = sys::fs::open_dir(target.join(folder))?;
+    let mut job = Job::new(source, target, wanted)?;
+    job.entry(path, &from, &to, 0)
+        .with_context(|| format!("cannot copy {}", source.join(path).display()))?;
+    Ok(job.count)
+}
+
+/// Is the thing at `path` copied at all? Not if it is on another file system than `device`, or a socket.
+pub(crate) fn look(path: &Path, device: u64) -> Result<Option<Metadata>> {
+    let found = path
+        .symlink_metadata()
+        .with_context(|| format!("cannot look at {}", path.display()))?;
+    let left_out = found.dev() != device || found.file_type().is_socket();
+    Ok((!left_out).then_some(found))
+}
+
+/// The file system of a folder.
+pub(crate) fn device(folder: &Path) -> Result<u64> {
+    let found = folder
+        .metadata()
+        .with_context(|| format!("cannot look at {}", folder.display()))?;
+    Ok(found.dev())
+}
+
+impl<'a> Job<'a> {
+    fn new(source: &'a Path, target: &'a Path, wanted: &'a dyn Fn(&Path) -> bool) -> Result<Self> {
+        Ok(Self {
+            source,
+            target,
+            device: device(source)?,
+            wanted,
+            linked: BTreeMap::new(),
+            count: 0,
+        })
+    }
+
     fn folder(&mut self, below: &Path, from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<()> {
         if depth > DEPTH {
             bail!("{} is nested too deeply", below.display());
         }
         for name in names(&self.source.join(below))? {
             let path = below.join(&name);
-            if !(self.wanted)(&path) {
-                continue;
-            }
-            let found = self
-                .source
-                .join(&path)
-                .symlink_metadata()
-                .with_context(|| format!("cannot look at {}", path.display()))?;
-            if found.dev() != self.device || found.file_type().is_socket() {
-                continue;
-            }
-            if found.is_dir() {
-                self.inner_folder(&path, from, to, depth)?;
-            } else {
-                self.other(&path, &found, from, to)?;
+            if (self.wanted)(&path) {
+                self.entry(&path, from, to, depth)?;
             }
         }
         Ok(())
+    }
+
+    fn entry(&mut self, path: &Path, from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<()> {
+        match look(&self.source.join(path), self.device)? {
+            None => Ok(()),
+            Some(found) if found.is_dir() => self.inner_folder(path, from, to, depth),
+            Some(found) => self.other(path, &found, from, to),
+        }
     }
 
     fn inner_folder(
@@ -101,47 +113,23 @@ impl Job<'_> {
     ) -> Result<()> {
         let name = name_of(path);
         let (source, target) = (Entry::new(from.as_fd(), name), Entry::new(to.as_fd(), name));
-        let there = self.target.join(path).symlink_metadata();
-        let is_new = match &there {
-            Ok(found) if self.existing == Existing::Keep => {
-                if !found.is_dir() {
-                    return Ok(());
-                }
-                false
-            }
-            _ => {
-                sys::copy::copy(source, target)?;
-                self.count += 1;
-                true
-            }
-        };
+        sys::copy::copy(source, target)?;
+        self.count += 1;
         let (inner_from, inner_to) = (
             sys::fs::open_dir_at(from, name)?,
             sys::fs::open_dir_at(to, name)?,
         );
         self.folder(path, &inner_from, &inner_to, depth + 1)?;
-        if is_new {
-            // Filling a folder changed its times.
-            sys::copy::copy_properties(source, target)?;
-        }
-        Ok(())
+        // Filling a folder changed its times.
+        Ok(sys::copy::copy_properties(source, target)?)
     }
 
     /// A file, link, fifo or node.
-    fn other(
-        &mut self,
-        path: &Path,
-        found: &std::fs::Metadata,
-        from: &OwnedFd,
-        to: &OwnedFd,
-    ) -> Result<()> {
-        let target = self.target.join(path);
-        if self.existing == Existing::Keep && target.symlink_metadata().is_ok() {
-            return Ok(());
-        }
+    fn other(&mut self, path: &Path, found: &Metadata, from: &OwnedFd, to: &OwnedFd) -> Result<()> {
         self.count += 1;
         if found.nlink() > 1 {
             if let Some(first) = self.linked.get(&found.ino()) {
+                let target = self.target.join(path);
                 return std::fs::hard_link(self.target.join(first), &target)
                     .with_context(|| format!("cannot link {}", target.display()));
             }
@@ -158,7 +146,7 @@ fn name_of(path: &Path) -> &Path {
 }
 
 /// Names in a folder, sorted: a copy is made in the same order everywhere.
-fn names(dir: &Path) -> Result<Vec<OsString>> {
+pub(crate) fn names(dir: &Path) -> Result<Vec<OsString>> {
     let listing = || format!("cannot list {}", dir.display());
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(listing)? {
@@ -193,10 +181,7 @@ mod tests {
         let source = sample(&dir);
         let target = dir.path().join("target");
         std::fs::create_dir(&target).unwrap();
-        assert_eq!(
-            copy(&source, &target, Existing::Refuse, &|_| true).unwrap(),
-            6
-        );
+        assert_eq!(copy(&source, &target, &|_| true).unwrap(), 6);
         let look = |path: &str| target.join(path).symlink_metadata().unwrap();
         assert_eq!(look("a/f").ino(), look("a/b/g").ino());
         assert_eq!(look("a/b").mode() & 0o7777, 0o2751);
@@ -207,25 +192,8 @@ mod tests {
         );
         assert!(look("p").file_type().is_fifo());
         assert!(
-            copy(&source, &target, Existing::Refuse, &|_| true).is_err(),
+            copy(&source, &target, &|_| true).is_err(),
             "target is not new"
         );
-    }
-
-    #[test]
-    fn what_the_target_has_stays_and_the_rest_is_added() {
-        let dir = TestDir::new("tree-keep");
-        let source = sample(&dir);
-        let target = dir.path().join("target");
-        std::fs::create_dir_all(target.join("a")).unwrap();
-        std::fs::write(target.join("a/f"), "mine").unwrap();
-        std::fs::write(target.join("a/b"), "a file where the other has a folder").unwrap();
-        let added = copy(&source, &target, Existing::Keep, &|path| {
-            path != Path::new("p")
-        })
-        .unwrap();
-        assert_eq!(added, 1, "only the link was missing");
-        assert_eq!(std::fs::read_to_string(target.join("a/f")).unwrap(), "mine");
-        assert!(!target.join("p").exists());
     }
 }

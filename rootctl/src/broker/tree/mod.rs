@@ -3,10 +3,12 @@
 //!
 //! | open | for |
 //! |---|---|
+//! | `add` | what a live tree lacks: made apart, then moved into place |
 //! | `copy` | a folder with all below it: owners, modes, times, attributes, hard links |
 //! | `unpack` | a tar, plain or compressed |
 //! | `seed` | what a snapshot's `/var` has and the shared one lacks |
 
+pub(crate) mod add;
 pub(crate) mod copy;
 pub(crate) mod seed;
 #[cfg(test)]

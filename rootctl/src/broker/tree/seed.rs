@@ -9,41 +9,49 @@ use anyhow::Result;
 use rootspec::SnapshotId;
 use rootspec::paths::store as names;
 
-use super::copy::{Existing, copy};
-use crate::store::{Store, subvol};
+use super::add::{self, Added};
+use super::copy::copy;
+use crate::progress::point;
+use crate::store::{Store, StoreLock, subvol};
 
-/// Makes the shared subvolumes that are absent, from the folders of a root. Returns the names of those made.
-pub(crate) fn make_shared(store: &Store, root: &Path) -> Result<Vec<&'static str>> {
+/// Makes the shared subvolumes that are absent, from the folders of a root. Returns the names of those made. Each appears
+/// complete, by one rename; what a cut leaves is in `tmp/`.
+pub(crate) fn make_shared(
+    store: &Store,
+    _lock: &StoreLock,
+    root: &Path,
+) -> Result<Vec<&'static str>> {
     let mut made = Vec::new();
     for (name, folder) in names::SHARED {
         let target = store.top().join(name);
         if target.exists() {
             continue;
         }
-        subvol::create(&target)?;
-        copy(&root.join(folder), &target, Existing::Refuse, &|_| true)?;
+        let draft = store.path(names::TMP).join(name);
+        subvol::remove_tree(&draft)?;
+        subvol::create(&draft)?;
+        point("I3");
+        copy(&root.join(folder), &draft, &|_| true)?;
+        store.commit()?;
+        point("I4");
+        sys::fs::rename_new(&draft, &target)?;
         made.push(name);
     }
     Ok(made)
 }
 
-/// Adds to the shared `/var` what the snapshot's own has and it lacks. Returns how many things were added.
-pub(crate) fn add_missing(store: &Store, id: SnapshotId) -> Result<u64> {
+/// Adds to the shared `/var` what the snapshot's own has and it lacks.
+pub(crate) fn add_missing(store: &Store, id: SnapshotId) -> Result<Added> {
     let Some((shared, folder)) = names::SHARED.iter().find(|(_, folder)| *folder == "var") else {
-        return Ok(0);
+        return Ok(Added::default());
     };
     let source = store.snapshot(id).join(names::ROOT).join(folder);
     let target = store.top().join(shared);
     if !source.is_dir() || !target.is_dir() {
-        return Ok(0);
+        return Ok(Added::default());
     }
-    let added = copy(&source, &target, Existing::Keep, &|path| {
-        belongs(path, || source.join(path).is_dir())
-    })?;
-    if added > 0 {
-        store.commit()?;
-    }
-    Ok(added)
+    let wanted = |path: &Path| belongs(path, || source.join(path).is_dir());
+    add::add_missing(&source, &target, &wanted, &|| store.commit())
 }
 
 /// Folders everywhere; files not from logs and caches, and nothing below what is made anew by its owner.
