@@ -67,6 +67,9 @@ pub fn here() -> BorrowedFd<'static> {
     CWD
 }
 
+/// So often a path is looked for again when it was moved about meanwhile.
+const RACES: u32 = 10_000;
+
 /// Finds `path` as a process would whose root is the folder `root`: no link leads out of it. The descriptor serves for
 /// looking and mounting, not for reading.
 ///
@@ -75,7 +78,14 @@ pub fn here() -> BorrowedFd<'static> {
 pub fn find_in_root(root: impl AsFd, path: impl AsRef<Path>) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT;
-    rustix::fs::openat2(root, path.as_ref(), flags, Mode::empty(), resolve).cannot("find", path)
+    let mut tries: u32 = 0;
+    loop {
+        match rustix::fs::openat2(&root, path.as_ref(), flags, Mode::empty(), resolve) {
+            // Something was renamed or mounted anywhere meanwhile, so that `..` might have led out (openat2(2)).
+            Err(Errno::AGAIN) if tries < RACES => tries = tries.saturating_add(1),
+            found => return found.cannot("find", path),
+        }
+    }
 }
 
 /// True if the descriptor is a file that may be executed by somebody.
@@ -456,6 +466,32 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(at("out")).unwrap().count(), 0);
         assert!(at("new/real/f").exists() && at("in/absent").exists());
+    }
+
+    #[test]
+    fn renames_elsewhere_do_not_disturb_the_search() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let dir = TestDir::new("races");
+        let root = open_dir(dir.path()).unwrap();
+        let (one, other) = (dir.join("one"), dir.join("other"));
+        std::fs::create_dir(&one).unwrap();
+        let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let steps = "../".repeat(100);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::fs::rename(&one, &other).unwrap();
+                    std::fs::rename(&other, &one).unwrap();
+                    begun.store(true, Ordering::Relaxed);
+                }
+            });
+            while !begun.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            let missed = (0..50_000).find_map(|_| find_in_root(&root, &steps).err());
+            done.store(true, Ordering::Relaxed);
+            assert!(missed.is_none(), "{missed:?}");
+        });
     }
 
     #[test]
