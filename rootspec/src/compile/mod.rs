@@ -158,6 +158,7 @@ impl Files {
         let mut drafts = gathered.drafts;
         add_default_needs(&mut drafts);
         enable(&mut drafts, &gathered.enabled, &mut problems);
+        self.want(&mut drafts, &mut problems);
         graph::remove_unmet(&mut drafts, &mut problems);
         graph::remove_cycles(&mut drafts, &mut problems);
         // Members of a cycle are gone now: whoever needs them cannot start either.
@@ -169,6 +170,28 @@ impl Files {
             },
             problems,
             texts,
+        }
+    }
+
+    /// Units that say themselves which groups want them.
+    fn want(&self, drafts: &mut Drafts, problems: &mut Vec<Problem>) {
+        let mut links = Vec::new();
+        for draft in drafts.values() {
+            for group in &draft.parsed.install.wanted_by {
+                let known = |source: &Source| source.name == *group.get_ref();
+                if drafts.contains_key(group.get_ref()) {
+                    links.push((draft.name.clone(), group.get_ref().clone()));
+                } else if !self.sources.iter().any(known) {
+                    // One that is there and unusable has a problem of its own.
+                    let words = format!("is wanted by {}, which does not exist", group.get_ref());
+                    problems.push(spot(draft, Some(&group.span()), words));
+                }
+            }
+        }
+        for (unit, group) in links {
+            if let Some(group) = drafts.get_mut(&group) {
+                group.edges.wants.push((unit, None));
+            }
         }
     }
 }
@@ -379,6 +402,28 @@ mod tests {
         let plan = plan(&[("g", ""), ("s", "")], &[("g", "s"), ("nogroup", "s")]);
         assert_eq!(plan.units[0].wants, [1]);
         assert!(plan.problems[0].contains("nogroup"), "{:?}", plan.problems);
+    }
+
+    #[test]
+    fn a_unit_that_names_its_group_is_wanted_by_it() {
+        let plan = plan(
+            &[
+                ("g", ""),
+                ("s", "[install]\nwanted_by = [\"g\"]"),
+                ("t", "[install]\nwanted_by = [\"gone\"]"),
+            ],
+            &[],
+        );
+        assert_eq!(
+            (names(&plan), &plan.units[0].wants),
+            (vec!["g", "s", "t"], &vec![1])
+        );
+        assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+        assert!(
+            plan.problems[0].starts_with("t.toml:6:14: is wanted by gone, which does not exist"),
+            "{}",
+            plan.problems[0]
+        );
     }
 
     #[test]

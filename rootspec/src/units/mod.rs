@@ -124,8 +124,8 @@ pub struct Deps {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Install {
-    /// Groups that want it once it is enabled.
-    pub wanted_by: Vec<UnitName>,
+    /// Groups that want it.
+    pub wanted_by: Vec<Spanned<UnitName>>,
     /// In a template: the instance that is meant when the template itself is enabled.
     pub default_instance: Option<String>,
 }
