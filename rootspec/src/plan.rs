@@ -12,7 +12,7 @@ pub use crate::units::{Kill, Output};
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Number of a unit in [`Plan::units`].
 pub type UnitIndex = u32;
@@ -101,6 +101,8 @@ pub struct Exec {
     pub oom_score_adj: i16,
     /// Limits, as `(file of its cgroup, text to write)`.
     pub cgroup: Vec<(Box<str>, Box<str>)>,
+    /// Its cgroup belongs to its user, who may make groups in it.
+    pub delegate: bool,
     /// Absolute paths of directories to make, owned by its user.
     pub dirs: Vec<Box<str>>,
     /// Standard output.

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, Uid, XattrFlags};
 
 use crate::error::{Cannot, Result, SysError};
 use crate::mountinfo;
@@ -18,6 +18,10 @@ use crate::mountinfo;
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Our group, below the one we found ourselves in.
 const OURS: &str = "rinit";
+/// The files that whoever a group is delegated to must be able to write (the kernel's cgroup-v2 document, "Delegation").
+const DELEGATED: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+/// Tells container managers that a group is theirs to use (systemd's CGROUP_DELEGATION).
+const MARK: &str = "user.delegate";
 /// The controllers that limits of services need.
 const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
@@ -244,6 +248,26 @@ impl Group {
         self.write(file, value)
     }
 
+    /// Gives it to a user and group: the folder and what it takes to move processes and controllers below it, not its
+    /// limits. Without an owner it stays root's, and is marked only.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn delegate(&self, owner: Option<(u32, u32)>) -> Result<()> {
+        if let Some((uid, gid)) = owner {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            for file in DELEGATED {
+                let object = || format!("{}/{file}", self.name);
+                rustix::fs::chownat(&self.dir, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+                    .cannot("set the owner of", object())?;
+            }
+            rustix::fs::fchown(&self.dir, uid, gid).cannot("set the owner of", &self.name)?;
+        }
+        // Linux 5.7; before that nobody can look for it either.
+        rustix::fs::fsetxattr(&self.dir, MARK, b"1", XattrFlags::empty()).ok();
+        Ok(())
+    }
+
     fn write(&self, file: &str, value: &str) -> Result<()> {
         let object = || format!("{}/{file}", self.name);
         let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -274,14 +298,26 @@ impl Group {
         Ok(text.lines().any(|line| line == "populated 1"))
     }
 
-    /// The processes in it, not those in groups below it.
+    /// The processes in it and in groups below it.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn processes(&self) -> Result<Vec<u32>> {
-        let object = || format!("{}/cgroup.procs", self.name);
+        let mut found = self.processes_at("cgroup.procs")?;
+        for inner in children(&self.dir) {
+            // Gone meanwhile: then there is nobody in it.
+            found.extend(
+                self.processes_at(&format!("{inner}/cgroup.procs"))
+                    .unwrap_or_default(),
+            );
+        }
+        Ok(found)
+    }
+
+    fn processes_at(&self, path: &str) -> Result<Vec<u32>> {
+        let object = || format!("{}/{path}", self.name);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(&self.dir, "cgroup.procs", flags, Mode::empty());
+        let opened = rustix::fs::openat(&self.dir, path, flags, Mode::empty());
         let mut text = String::new();
         let mut file = File::from(opened.cannot("open", object())?).take(1 << 20);
         file.read_to_string(&mut text).cannot("read", object())?;
@@ -293,7 +329,7 @@ impl Group {
             .collect())
     }
 
-    /// Sends a signal to each process in it.
+    /// Sends a signal to each process in it and below it.
     ///
     /// # Errors
     /// They cannot be listed; one that has just gone is no error.

@@ -374,6 +374,12 @@ impl Kernel for Fake {
         Ok(())
     }
 
+    fn delegate(&mut self, group: &FakeGroup, owner: Option<(u32, u32)>) -> Result<()> {
+        self.call("delegate", &group.0)?;
+        self.log.push(format!("delegate {} {owner:?}", group.0));
+        Ok(())
+    }
+
     fn is_populated(&mut self, group: &mut FakeGroup) -> Result<bool> {
         self.call("read", &group.0.clone())?;
         Ok(self.count(&group.0) > 0)

@@ -97,6 +97,11 @@ pub trait Kernel {
     /// # Errors
     /// The controller is not to be had, or the value is refused.
     fn limit(&mut self, group: &Self::Group, file: &str, value: &str) -> Result<()>;
+    /// Hands a cgroup over to a user and group, who may then make groups in it. Its limits stay ours.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn delegate(&mut self, group: &Self::Group, owner: Option<(u32, u32)>) -> Result<()>;
     /// True while there are processes in the cgroup.
     ///
     /// # Errors
@@ -349,6 +354,10 @@ impl Kernel for Linux {
 
     fn limit(&mut self, group: &Group, file: &str, value: &str) -> Result<()> {
         group.set(file, value)
+    }
+
+    fn delegate(&mut self, group: &Group, owner: Option<(u32, u32)>) -> Result<()> {
+        group.delegate(owner)
     }
 
     fn is_populated(&mut self, group: &mut Group) -> Result<bool> {

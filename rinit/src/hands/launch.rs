@@ -129,6 +129,12 @@ impl<K: Kernel> Hands<K> {
                 self.note_once(why);
             }
         }
+        if exec.delegate {
+            let owner = exec.ids.as_ref().map(|ids| (ids.uid, ids.gid));
+            if let Err(error) = self.kernel.delegate(&group, owner) {
+                self.note_once(format!("{}: {}", unit.name, sys::chain(&error)));
+            }
+        }
         self.runs.at_mut(id).group = Some(group);
     }
 

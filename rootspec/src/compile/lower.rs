@@ -51,6 +51,7 @@ fn work(file: &UnitFile) -> Work {
     let mut around = Exec {
         umask: UMASK,
         cgroup: limits(&file.cgroup),
+        delegate: file.cgroup.delegate,
         dirs: directories(&file.dirs),
         stdout: file.log.stdout,
         stderr: file.log.stderr.unwrap_or(file.log.stdout),

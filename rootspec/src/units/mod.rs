@@ -344,7 +344,7 @@ pub struct Cgroup {
     pub memory_max: Option<Size>,
     /// Processes and threads.
     pub pids_max: Option<u32>,
-    /// The cgroup may have children of its own making.
+    /// The cgroup belongs to its user, who may make groups in it.
     pub delegate: bool,
 }
 
