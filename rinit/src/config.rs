@@ -3,6 +3,7 @@
 use rootspec::spot::Spot;
 use rootspec::units::Millis;
 use serde::{Deserialize, Serialize};
+use sys::socket::Peer;
 
 /// Where it is.
 pub(crate) const PATH: &str = "/etc/rinit/rinit.toml";
@@ -31,6 +32,19 @@ impl Default for Config {
             control_gid: None,
             rescue: None,
         }
+    }
+}
+
+impl Config {
+    /// Whether a client may change things: root, and whoever is in the group for that. `groups`, its further groups, are
+    /// asked for only if they matter.
+    pub(crate) fn trusts<E>(
+        &self,
+        peer: Peer,
+        groups: impl FnOnce() -> Result<Vec<u32>, E>,
+    ) -> bool {
+        let is_member = |gid| peer.gid == gid || groups().is_ok_and(|all| all.contains(&gid));
+        peer.uid == 0 || self.control_gid.is_some_and(is_member)
     }
 }
 
@@ -98,6 +112,22 @@ mod tests {
             (30_000, Some(4))
         );
         assert_eq!(config.confirm_deadline, 3_600_000);
+    }
+
+    #[test]
+    fn root_and_members_of_the_group_may_change_things() {
+        let config = |control_gid| Config {
+            control_gid,
+            ..Config::default()
+        };
+        let peer = |uid, gid| Peer { pid: 1, uid, gid };
+        let trusts =
+            |gid, peer, groups: &[u32]| config(gid).trusts(peer, || Ok::<_, ()>(groups.to_vec()));
+        assert!(trusts(None, peer(0, 0), &[]));
+        assert!(trusts(Some(44), peer(33, 44), &[]));
+        assert!(trusts(Some(44), peer(33, 33), &[33, 44]));
+        assert!(!trusts(Some(44), peer(33, 33), &[33]) && !trusts(None, peer(33, 33), &[44]));
+        assert!(!config(Some(44)).trusts(peer(33, 33), || Err(())));
     }
 
     #[test]

@@ -88,6 +88,46 @@ pub fn peer(stream: impl AsFd) -> Result<Peer> {
     })
 }
 
+/// The further groups of whoever is on the other side, as the kernel noted them when the connection was made
+/// (`SO_PEERGROUPS`, Linux 4.13).
+///
+/// # Errors
+/// The descriptor is no connected Unix socket, or the kernel does not tell.
+pub fn peer_groups(stream: impl AsFd) -> Result<Vec<u32>> {
+    use std::os::fd::AsRawFd;
+    let stream = stream.as_fd().as_raw_fd();
+    let mut found: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let bytes = size_of_val(found.as_slice());
+        let mut length = libc::socklen_t::try_from(bytes).unwrap_or_default();
+        let place = found.as_mut_ptr().cast();
+        // SAFETY: the kernel writes at most `length` bytes, which is the size of `found`.
+        let answer = unsafe {
+            libc::getsockopt(
+                stream,
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                place,
+                &raw mut length,
+            )
+        };
+        let length = usize::try_from(length).unwrap_or_default();
+        let count = length
+            .checked_div(size_of::<libc::gid_t>())
+            .unwrap_or_default();
+        if answer == 0 {
+            found.truncate(count);
+            return Ok(found);
+        }
+        let error = std::io::Error::last_os_error();
+        // Too small: `length` says how much there is.
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= found.len() {
+            return Err(SysError::new("identify", "the groups of the peer", error));
+        }
+        found.resize(count, 0);
+    }
+}
+
 /// Sends bytes with descriptors; returns how many bytes went. The descriptors go with the first byte.
 ///
 /// # Errors
@@ -151,6 +191,26 @@ mod tests {
         let (one, _other) = UnixStream::pair().unwrap();
         let me = peer(&one).unwrap();
         assert_eq!(u32::try_from(me.pid).unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn the_groups_of_the_peer_are_ours_however_many() {
+        use rustix::thread::set_thread_groups;
+        // In a thread of its own, which alone has them.
+        let many = std::thread::spawn(|| {
+            let groups: Vec<u32> = (1000..1200).collect();
+            let raw: Vec<_> = groups
+                .iter()
+                .map(|gid| rustix::fs::Gid::from_raw(*gid))
+                .collect();
+            if let Err(error) = set_thread_groups(&raw) {
+                println!("skipped: only root can have other groups: {error}");
+                return;
+            }
+            let (one, _other) = UnixStream::pair().unwrap();
+            assert_eq!(peer_groups(&one).unwrap(), groups);
+        });
+        many.join().unwrap();
     }
 
     #[test]

@@ -55,6 +55,14 @@ fn main() -> std::process::ExitCode {
                 "the_end_does_not_wait_for_a_program_that_cannot_be_read",
                 dead_program,
             ),
+            test(
+                "a_delegated_cgroup_is_its_users_and_is_stopped_as_a_whole",
+                delegated,
+            ),
+            test(
+                "further_groups_of_a_caller_count_for_the_control_group",
+                control_group,
+            ),
             test("a_bare_start_mounts_what_is_missing", bare),
             test("the_shutdown_stage_lets_go_of_the_root", stage),
         ],
@@ -572,6 +580,59 @@ fn dead_program() -> Result<Outcome> {
     call(&ns, "Power", &json!({ "action": "poweroff" }))?;
     ns.console.expect("no shutdown stage", SOON)?;
     ensure!(ns.wait_end(2 * SOON)? == End::PowerOff);
+    Ok(Outcome::Passed)
+}
+
+fn delegated() -> Result<Outcome> {
+    let script = "cd /sys/fs/cgroup/rinit/web && busybox mkdir inner && echo $$ > inner/cgroup.procs && \
+                  ! echo 7 2> /dev/null > pids.max && echo inside; exec sleep 100000";
+    let text = format!(
+        "[exec]\nuser = \"web\"\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n[cgroup]\ndelegate = true\n\
+         [stop]\ntimeout = \"off\"\n"
+    );
+    let ns = start(&[("web", &text)])?;
+    until(&ns, "it has moved into a group of its own", || {
+        Ok(!members(&ns, "web/inner")?.is_empty()
+            && read(&ns, "/var/log/rinit/web.log")?.contains(": inside\n"))
+    })?;
+    // Nobody is killed here: the signal must find it.
+    call(&ns, "Stop", &json!({ "units": ["web"] }))?;
+    ensure!(members(&ns, "web").is_err(), "its group is left");
+    Ok(Outcome::Passed)
+}
+
+/// Asks for a restart as user 33, group 33, with further groups.
+fn restart_as(ns: &Namespace, groups: &'static [u32]) -> Result<String> {
+    use rustix::fs::{Gid, Uid};
+    let folder = std::fs::File::open(path(ns, "/run/rinit")?).context("cannot open /run/rinit")?;
+    // Rights are a thread's own: this one ends with what it has become.
+    let asking = std::thread::spawn(move || -> Result<String> {
+        let groups: Vec<_> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        rustix::thread::set_thread_groups(&groups)?;
+        rustix::thread::set_thread_gid(Gid::from_raw(33))?;
+        rustix::thread::set_thread_uid(Uid::from_raw(33))?;
+        let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
+        let mut stream = UnixStream::connect(format!("/proc/self/fd/{number}/control.sock"))?;
+        stream.set_read_timeout(Some(SOON))?;
+        stream.write_all(
+            b"{\"method\":\"org.rootctl.Init.Restart\",\"parameters\":{\"units\":[\"a\"]}}\0",
+        )?;
+        let mut reply = [0; 4096];
+        let length = stream.read(&mut reply)?;
+        Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+    });
+    asking.join().ok().context("the thread panicked")?
+}
+
+fn control_group() -> Result<Outcome> {
+    let settings = "[control]\ngroup = \"video\"\n";
+    let recipe = recipe(&[("a", SLEEPER)])?.text("/etc/rinit/rinit.toml", settings);
+    let ns = Namespace::start(&recipe)?;
+    until(&ns, "it is up", || Ok(unit(&ns, "a")?["state"] == "up"))?;
+    let refused = restart_as(&ns, &[33])?;
+    ensure!(refused.contains("org.rootctl.Init.Denied"), "{refused}");
+    let done = restart_as(&ns, &[33, 44])?;
+    ensure!(!done.contains("error") && done.contains("\"up\""), "{done}");
     Ok(Outcome::Passed)
 }
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sys::power::End;
-use sys::socket::Peer;
 use varlink::{Reply, Request};
 
 use super::{Answer, Waiting, service};
@@ -44,9 +43,18 @@ fn parameters<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Reply> {
     })
 }
 
+fn may_change(trusted: bool, what: &str) -> Result<(), Reply> {
+    if trusted {
+        return Ok(());
+    }
+    let reason = format!("cannot {what}: only root may, and the group of [control] in rinit.toml");
+    let next = Some("sudo rootctl …".to_owned());
+    Err(problem(error::DENIED, reason, next))
+}
+
 impl Init {
     /// Answers one request.
-    pub(super) fn call(&mut self, peer: Peer, request: &Request<'static>) -> Answer {
+    pub(super) fn call(&mut self, trusted: bool, request: &Request<'static>) -> Answer {
         if let Some(reply) = service::answer(request) {
             return Answer::Now(reply);
         }
@@ -55,10 +63,10 @@ impl Init {
             method::BOOT => Ok(Answer::Now(reply(&self.boot_times()))),
             method::STATUS => self.status_of(request),
             method::LOGS => self.logs_of(request),
-            method::START => self.change(peer, request, "start", Event::Start),
-            method::STOP => self.change(peer, request, "stop", Event::Stop),
-            method::RESTART => self.change(peer, request, "restart", Event::Restart),
-            method::POWER => self.power(peer, request),
+            method::START => self.change(trusted, request, "start", Event::Start),
+            method::STOP => self.change(trusted, request, "stop", Event::Stop),
+            method::RESTART => self.change(trusted, request, "restart", Event::Restart),
+            method::POWER => self.power(trusted, request),
             other => Err(service::unknown_method(other)),
         };
         answer.unwrap_or_else(Answer::Now)
@@ -211,28 +219,15 @@ impl Init {
         })))
     }
 
-    fn may_change(&self, peer: Peer, what: &str) -> Result<(), Reply> {
-        let in_group = self.config.control_gid.is_some_and(|gid| gid == peer.gid);
-        if peer.uid == 0 || in_group {
-            return Ok(());
-        }
-        let reason = format!("cannot {what}: only root may");
-        Err(problem(
-            error::DENIED,
-            reason,
-            Some("sudo rootctl …".to_owned()),
-        ))
-    }
-
     fn change(
         &mut self,
-        peer: Peer,
+        trusted: bool,
         request: &Request<'_>,
         verb: &'static str,
         event: fn(UnitId) -> Event,
     ) -> Result<Answer, Reply> {
         let asked: Change = parameters(request)?;
-        self.may_change(peer, &format!("{verb} {}", asked.units.join(", ")))?;
+        may_change(trusted, &format!("{verb} {}", asked.units.join(", ")))?;
         if asked.units.is_empty() {
             return Err(service::invalid("units"));
         }
@@ -282,9 +277,9 @@ impl Init {
         Some(reply(&self.list(&waiting.units)))
     }
 
-    fn power(&mut self, peer: Peer, request: &Request<'_>) -> Result<Answer, Reply> {
+    fn power(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {
         let asked: Power = parameters(request)?;
-        self.may_change(peer, &asked.action)?;
+        may_change(trusted, &asked.action)?;
         let how = match &*asked.action {
             "reboot" => End::Reboot,
             "poweroff" => End::PowerOff,

@@ -66,6 +66,8 @@ pub(crate) struct Waiting {
 struct Client {
     stream: UnixStream,
     peer: Peer,
+    /// It may change things.
+    trusted: bool,
     server: Server,
     /// Bytes of a request that is not complete yet.
     unfinished: usize,
@@ -204,6 +206,9 @@ impl Init {
             }
             let number = self.control.next;
             self.control.next = number.wrapping_add(1);
+            let trusted = self
+                .config
+                .trusts(peer, || sys::socket::peer_groups(&stream));
             let token = Control::token(number);
             let kernel = &self.all.hands.kernel;
             if kernel.epoll().add(&stream, token, Interest::Read).is_err() {
@@ -212,6 +217,7 @@ impl Init {
             let client = Client {
                 stream,
                 peer,
+                trusted,
                 server: Server::new(),
                 unfinished: 0,
                 requests: VecDeque::new(),
@@ -291,7 +297,7 @@ impl Init {
                 return;
             };
             let oneway = request.oneway.unwrap_or_default();
-            match self.call(client.peer, &request) {
+            match self.call(client.trusted, &request) {
                 Answer::Now(_) if oneway => {}
                 Answer::Now(reply) => client.reply(reply),
                 Answer::Later(waiting) => client.waiting = Some(Waiting { oneway, ..waiting }),
