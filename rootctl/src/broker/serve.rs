@@ -18,7 +18,7 @@ use varlink::Reply;
 use varlink::sansio::{Server, ServerEvent};
 
 use crate::args::{Args, Stage};
-use crate::guard::Guard;
+use crate::guard::{self, Guard};
 use crate::progress::{Progress, log};
 use crate::service::{Answer, Service};
 
@@ -26,8 +26,10 @@ use crate::service::{Answer, Service};
 const IDLE: Duration = Duration::from_secs(30);
 /// How often children are looked after while there are any.
 const REAP: Duration = Duration::from_secs(1);
-/// Most connections at once, and most of one user who is not root.
-const MOST: usize = 32;
+/// Most connections at once of root, for whom no other user takes a place away.
+const MOST_OF_ROOT: usize = 32;
+/// Most connections at once of all other users, and of one of them.
+const MOST_OF_OTHERS: usize = 32;
 const MOST_PER_USER: usize = 8;
 /// A client that connected through the socket and sends nothing is dropped after this many seconds.
 const PATIENCE: &str = "60";
@@ -97,11 +99,41 @@ fn listen(args: &Args) -> Result<()> {
     }
 }
 
+/// Is there a place for one more connection of `uid`, when the users in `open` have one each?
+fn admit(uid: u32, open: impl Iterator<Item = u32> + Clone) -> Result<()> {
+    let of_user = open.clone().filter(|other| *other == uid).count();
+    let of_others = open.filter(|other| *other != 0).count();
+    let most = match uid {
+        0 => MOST_OF_ROOT,
+        _ => MOST_PER_USER,
+    };
+    let why = if of_user >= most {
+        format!("user {uid} has {of_user} connections open, as many as one may have")
+    } else if uid != 0 && of_others >= MOST_OF_OTHERS {
+        format!("{of_others} connections are open, as many as there may be")
+    } else {
+        return Ok(());
+    };
+    Guard::busy(why)
+        .next("close one, then repeat the command")
+        .err()
+}
+
+/// Says why a connection is closed before anything was asked on it. Nobody waits for a client that does not read.
+fn turn_away(mut stream: &UnixStream, why: &anyhow::Error) {
+    let (name, problem) = guard::reply(why);
+    let reply = Reply::error(name, serde_json::to_value(problem).ok());
+    if let (Ok(mut message), Ok(())) = (serde_json::to_vec(&reply), stream.set_nonblocking(true)) {
+        message.push(0);
+        drop(stream.write_all(&message));
+    }
+}
+
 fn start_child(args: &Args, stream: UnixStream, children: &[(Child, u32)]) -> Result<(Child, u32)> {
     let uid = sys::socket::peer(&stream)?.uid;
-    let of_user = children.iter().filter(|(_, other)| *other == uid).count();
-    if children.len() >= MOST || (uid != 0 && of_user >= MOST_PER_USER) {
-        anyhow::bail!("user {uid} has too many connections open; one was dropped");
+    if let Err(why) = admit(uid, children.iter().map(|(_, uid)| *uid)) {
+        turn_away(&stream, &why);
+        return Err(why.context("a connection was turned away"));
     }
     let mut command = Command::new("/proc/self/exe");
     command
@@ -234,6 +266,20 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_user_takes_all_places_and_none_takes_roots() {
+        let of = |uid: u32, count: usize| std::iter::repeat_n(uid, count);
+        assert!(admit(7, of(7, 7)).is_ok() && admit(7, of(7, 8)).is_err());
+        assert!(admit(8, of(7, 8)).is_ok());
+        let full = (1..=4).flat_map(|uid| of(uid, 8));
+        assert!(admit(9, full.clone()).is_err() && admit(0, full.clone()).is_ok());
+        assert!(
+            admit(9, of(0, 40)).is_ok(),
+            "and root takes none from others"
+        );
+        assert!(admit(0, full.chain(of(0, 32))).is_err());
+    }
 
     #[test]
     fn only_the_unfinished_message_counts_against_the_limit() {

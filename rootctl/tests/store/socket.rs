@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
         bad_requests,
     ),
     ("varlinks_own_questions_are_answered", introspection),
+    ("however_many_connections_others_hold_root_gets_in", crowded),
     ("a_client_that_goes_away_does_not_end_the_work", client_gone),
     (
         "a_broker_that_is_killed_takes_its_command_along",
@@ -227,6 +228,90 @@ fn introspection() {
         r#"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"org.rootctl.Store"}}"#,
     );
     assert!(text.contains("interface org.rootctl.Store"), "{text}");
+}
+
+/// Another user who holds as many connections as it gets.
+struct Holder {
+    child: Child,
+    /// How many were served, and how many turned away.
+    served: usize,
+    refused: usize,
+}
+
+impl Holder {
+    fn new(broker: &Broker, user: u32, tries: usize) -> Self {
+        let script = "\
+import socket, sys
+held, refused = [], 0
+for _ in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    answer = b''
+    try:
+        s.sendall(b'{\"method\":\"org.varlink.service.GetInfo\"}\\0')
+    except BrokenPipeError:
+        pass
+    while not answer.endswith(b'\\0'):
+        piece = s.recv(65536)
+        if not piece:
+            break
+        answer += piece
+    if b'org.rootctl.Store.Busy' in answer and b'next' in answer:
+        refused += 1
+    elif b'rootctld' in answer:
+        held.append(s)
+print(len(held), refused, flush=True)
+sys.stdin.read()
+";
+        let mut child = Command::new("python3")
+            .args(["-c", script])
+            .arg(&broker.socket)
+            .arg(tries.to_string())
+            .uid(user)
+            .gid(user)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+        let mut numbers = line.split_whitespace().map(|word| word.parse().unwrap());
+        Self {
+            served: numbers.next().unwrap(),
+            refused: numbers.next().unwrap(),
+            child,
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn crowded() {
+    if !python() {
+        println!("skipped: no python3, so nobody connects as another user");
+        return;
+    }
+    let bench = Bench::new("crowded");
+    let broker = Broker::start(&bench, &[]);
+    let first = Holder::new(&broker, 54_321, 40);
+    assert_eq!((first.served, first.refused), (8, 32), "one user");
+    let more: Vec<Holder> = (54_322..54_327)
+        .map(|user| Holder::new(&broker, user, 8))
+        .collect();
+    let served: Vec<usize> = more.iter().map(|holder| holder.served).collect();
+    assert_eq!(served, [8, 8, 8, 0, 0], "all users but root");
+    for _ in 0..3 {
+        let status = broker.ask(r#"{"method":"org.rootctl.Store.Status"}"#);
+        assert!(status.contains("\"good\":1"), "{status}");
+    }
+    let made = broker.ask(r#"{"method":"org.rootctl.Store.New"}"#);
+    assert!(made.contains("\"id\":2"), "{made}");
 }
 
 fn client_gone() {
