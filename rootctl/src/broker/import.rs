@@ -106,7 +106,9 @@ fn source(text: &str) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    Guard::failed(format!("there is nothing to import at {}", path.display())).err()
+    Guard::failed(format!("there is nothing to import at {}", path.display()))
+        .next("repeat with --import and a folder or tar file that holds a root")
+        .err()
 }
 
 fn settings(site: &Site, loader: Option<&str>, cmdline: &str, mode: &Mode) -> Result<Settings> {

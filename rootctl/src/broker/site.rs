@@ -177,8 +177,12 @@ impl Site {
 
 /// Checks that `dir` is the top level of a btrfs, and returns the file system's UUID.
 fn top_level_uuid(dir: &Path) -> Result<String> {
-    let fd = sys::btrfs::open(dir)?;
-    let found = sys::btrfs::info(&fd)?;
+    let no_store = || {
+        Guard::failed(format!("{} is not a mounted btrfs", dir.display()))
+            .next("mount -o subvolid=5 DEVICE DIR")
+    };
+    let fd = sys::btrfs::open(dir).with_context(no_store)?;
+    let found = sys::btrfs::info(&fd).with_context(no_store)?;
     if found.id != sys::btrfs::TOP_LEVEL || !sys::btrfs::is_subvolume(&fd) {
         return Guard::usage(format!(
             "{} is not the top level of its btrfs",
@@ -220,7 +224,11 @@ fn store_device(report: &BootReport) -> Result<PathBuf> {
     let all = block::list("/sys/class/block")?;
     let found = all.iter().map(BlockDevice::node).find(|node| holds(node));
     found.map_or_else(
-        || Guard::failed(format!("no device holds the btrfs {uuid} any more")).err(),
+        || {
+            Guard::failed(format!("no device holds the btrfs {uuid} any more"))
+                .next("see `lsblk -f`, and connect the disk again")
+                .err()
+        },
         Ok,
     )
 }

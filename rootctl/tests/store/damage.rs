@@ -16,6 +16,12 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_damaged_meta_file_hides_no_other_snapshot", damaged_meta),
     ("a_meta_file_of_the_future_is_named", future_meta),
     ("a_swapped_or_missing_root_is_noticed", swapped_root),
+    (
+        "an_unknown_snapshot_is_named_by_every_verb",
+        unknown_snapshot,
+    ),
+    ("a_place_without_a_store_is_named", no_store),
+    ("a_root_device_that_is_gone_is_named", lost_device),
     ("boot_files_that_changed_are_refused", changed_boot_files),
     ("a_missing_esp_is_named", missing_esp),
     ("a_full_esp_is_refused_with_numbers", full_esp),
@@ -254,6 +260,69 @@ fn swapped_root() {
         .code(3)
         .says(&["another subvolume than the one published"]);
     assert_eq!(bench.status("good"), "1");
+}
+
+fn unknown_snapshot() {
+    let bench = two("unknown");
+    let before = (bench.grub(), bench.status("snapshots"));
+    for target in ["99", "nobody", "@prev", "1~3"] {
+        for words in [
+            &["snap", "show", target][..],
+            &["snap", "new", "--from", target],
+            &["snap", "delete", target],
+            &["run", target, "--", "true"],
+            &["deploy", target],
+            &["rollback", target],
+        ] {
+            bench.rootctl(words).code(1).says(&[
+                "there is no snapshot",
+                target,
+                "rootctl snap list",
+            ]);
+        }
+    }
+    assert_eq!((bench.grub(), bench.status("snapshots")), before);
+}
+
+fn no_store() {
+    let bench = Bench::empty("no-store", 120);
+    let ask = |words: &[&str]| super::bench::answer(&bench.command().args(words).output().unwrap());
+    let (top, esp) = (
+        bench.top().display().to_string(),
+        bench.esp().display().to_string(),
+    );
+    for place in ["/no/such/folder", "/proc"] {
+        ask(&["--root", place, "status"]).code(1).says(&[
+            place,
+            "is not a mounted btrfs",
+            "next: mount -o subvolid=5",
+        ]);
+    }
+    ask(&["--root", &top, "status"])
+        .code(1)
+        .says(&[&top, "holds no store", "next:", "store init"]);
+    ask(&[
+        "--root", &top, "--esp", &esp, "store", "init", "--import", "/no/root",
+    ])
+    .code(1)
+    .says(&["nothing to import at /no/root", "next:"]);
+}
+
+fn lost_device() {
+    let bench = Bench::new("lost-device");
+    bench.booted(1);
+    let report = std::fs::read_to_string(bench.report()).unwrap();
+    let gone = "ffffffff-0000-1111-2222-333344445555";
+    std::fs::write(bench.report(), report.replace(&bench.uuid(), gone)).unwrap();
+    for words in [&["status"][..], &["deploy", "1"]] {
+        let answer = bench.command().args(words).output().unwrap();
+        super::bench::answer(&answer).code(1).says(&[
+            "no device holds the btrfs",
+            gone,
+            "next:",
+            "lsblk",
+        ]);
+    }
 }
 
 fn changed_boot_files() {
