@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rootspec::compile::{Compiled, Problem};
+use rootspec::compile::{Compiled, Problem, Severity};
 use rootspec::plan::{Ids, Unit, Work};
 
 /// What the two files hold.
@@ -121,6 +121,7 @@ pub(crate) fn resolve(compiled: &mut Compiled, accounts: &Accounts) {
     for (unit, path, words) in unknown {
         let spot = compiled.spot(&unit, &path, &words);
         compiled.problems.push(Problem {
+            severity: Severity::Error,
             unit: Some(unit),
             spot,
         });

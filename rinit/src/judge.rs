@@ -8,7 +8,7 @@ use crate::init::{Init, Phase};
 use crate::supervisor::{Core, Event, State, UnitId, Wish};
 
 /// The unit that makes a good trial the default.
-const BOOT_GOOD: &str = "boot-good";
+pub(crate) const BOOT_GOOD: &str = "boot-good";
 /// The unit that is told why a boot was judged bad.
 pub(crate) const BOOT_BAD: &str = "boot-bad";
 /// How long [`BOOT_BAD`] may take before the machine reboots all the same, in milliseconds.

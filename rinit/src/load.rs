@@ -5,7 +5,7 @@
 
 use std::io::{Read, Write};
 
-use rootspec::compile::{Problem, Source, compile};
+use rootspec::compile::{Compiled, Files, Problem, Source, compile};
 use rootspec::plan::Plan;
 use sys::process::Worker;
 
@@ -121,6 +121,23 @@ pub(crate) fn rescue(why: String) -> Loaded {
 
 /// Reads everything and compiles it.
 pub(crate) fn load(places: &Places) -> Loaded {
+    let read = gather(places);
+    Loaded {
+        plan: read.compiled.into_plan(),
+        config: read.config,
+    }
+}
+
+/// Everything that was read, and what was made of it.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) files: Files,
+    pub(crate) compiled: Compiled,
+    pub(crate) config: Config,
+}
+
+/// Reads everything and compiles it, and keeps what the linter wants to know.
+pub(crate) fn gather(places: &Places) -> Gathered {
     let mut problems = Vec::new();
     let text = |path: &str| sys::fs::read_text(path, 16 << 20).unwrap_or_default();
     let accounts = Accounts::parse(&text("/etc/passwd"), &text("/etc/group"));
@@ -150,8 +167,11 @@ pub(crate) fn load(places: &Places) -> Loaded {
     }
     accounts::resolve(&mut compiled, &accounts);
     compiled.problems.append(&mut problems);
-    let plan = compiled.into_plan();
-    Loaded { plan, config }
+    Gathered {
+        files,
+        compiled,
+        config,
+    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,9 @@ use std::process::ExitCode;
 const USAGE: &str = "rinit is PID 1: the kernel or the boot stage starts it.
 
 Usage: rinit --version
-       rinit --check [DIR...]   reads unit files as at boot and shows what is wrong
-                                (default: the folders that are read at boot)
+       rinit --check [--json] [--root ROOT] [DIR...]
+                        reads unit files as at boot and shows what is wrong, in ROOT
+                        instead of / (default: the folders that are read at boot)
 
 The running one is asked with: rootctl svc status
 ";
@@ -77,18 +78,28 @@ fn main() -> ExitCode {
         },
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
-        (_, ["--check", dirs @ ..]) => {
-            let (text, good) = check::run(dirs);
-            let code = if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
-            say(&text, code)
-        }
-        _ => {
-            std::io::stderr().write_all(USAGE.as_bytes()).ok();
-            ExitCode::from(2)
+        (_, ["--check", words @ ..]) => check(words),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    std::io::stderr().write_all(USAGE.as_bytes()).ok();
+    ExitCode::from(2)
+}
+
+/// The linter.
+fn check(words: &[&str]) -> ExitCode {
+    let Some(ask) = check::Ask::from_words(words) else {
+        return usage();
+    };
+    match check::run(&ask) {
+        Ok((text, true)) => say(&text, ExitCode::SUCCESS),
+        Ok((text, false)) => say(&text, ExitCode::FAILURE),
+        Err(error) => {
+            let text = format!("rinit: {}\n", sys::chain(&error));
+            std::io::stderr().write_all(text.as_bytes()).ok();
+            ExitCode::FAILURE
         }
     }
 }

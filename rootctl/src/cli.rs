@@ -162,6 +162,9 @@ pub(crate) struct Deploy {
     /// Take the place of another store's boot menu on the ESP
     #[arg(long)]
     pub(crate) replace_menu: bool,
+    /// Deploy it although its units have errors
+    #[arg(long)]
+    pub(crate) unchecked: bool,
     /// Reboot when done
     #[arg(long)]
     pub(crate) reboot: bool,
@@ -266,6 +269,16 @@ pub(crate) enum Svc {
     Restart(ChangeUnits),
     /// The log of a unit
     Logs(Logs),
+    /// What is wrong with the unit files, before a boot finds out; exit status 1: errors
+    Check(Check),
+}
+
+/// `svc check`
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Those of this snapshot, by its own rinit [default: those of the running system]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) snapshot: Option<String>,
 }
 
 /// Units that may be named.

@@ -14,6 +14,7 @@
 //! | `report` | the boot report: what the boot stage chose, and why |
 //! | `units` | the schema of one file in `/etc/rinit`, its values and its error messages |
 //! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
+//! | `lint` | what looks wrong although it can be compiled |
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `protocol` | the messages of both control sockets |
 //! | `spot` | errors that point at a place in a text |
@@ -24,6 +25,7 @@ pub mod cmdline;
 pub mod compile;
 pub mod id;
 pub mod limine;
+pub mod lint;
 pub mod meta;
 mod nearest;
 pub mod over;

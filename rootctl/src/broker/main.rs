@@ -13,6 +13,7 @@
 //! | `menu` | boot menus as a pure function of record and metas: GRUB and Limine |
 //! | `esp` | files on the ESP: copied once, exchanged, collected |
 //! | `deploy` | arming a trial: `plan` decides, `apply` acts step by step |
+//! | `units` | what the snapshot's own `rinit` finds wrong with its units |
 //! | `confirm`, `rollback` | making a snapshot the default |
 //! | `reconcile` | what every change does first: finish what a power cut interrupted |
 //! | `oneshot` | telling the loader to try an entry once |
@@ -50,6 +51,7 @@ mod state;
 mod status;
 mod store;
 mod tree;
+mod units;
 
 use std::process::ExitCode;
 

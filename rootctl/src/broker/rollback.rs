@@ -36,7 +36,11 @@ pub(crate) fn rollback(
     if ask.dry_run != Some(true) {
         make_default(session, id, progress)?;
     }
-    Ok(Deployed { id, steps })
+    Ok(Deployed {
+        id,
+        steps,
+        problems: Vec::new(),
+    })
 }
 
 /// Where to without a target: an open trial is called off, else the one that was good before comes back.

@@ -14,7 +14,7 @@ use crate::guard::{self, Guard};
 use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::site::Site;
-use crate::{confirm, copy, delete, deploy, import, initramfs, rollback, run, status};
+use crate::{confirm, copy, delete, deploy, import, initramfs, rollback, run, status, units};
 
 /// A reply.
 #[derive(Debug)]
@@ -121,6 +121,11 @@ impl<'a> Service<'a> {
                 let replace = ask.replace_menu;
                 let mut session = self.plan_or_change(ask.dry_run, replace, "deploy", progress)?;
                 json(deploy::deploy(&mut session, &ask, progress)?)?
+            }
+            method::CHECK_UNITS => {
+                // It starts a program of the snapshot.
+                self.must_be_allowed()?;
+                json(units::check(&self.look()?, &take(given)?)?)?
             }
             method::BOOT_OK => {
                 let ask: store::BootOk = take(given)?;
@@ -282,6 +287,7 @@ mod tests {
             method::DELETE,
             method::RUN,
             method::DEPLOY,
+            method::CHECK_UNITS,
             method::BOOT_OK,
             method::ROLLBACK,
             method::INIT,

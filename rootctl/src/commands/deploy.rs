@@ -15,10 +15,14 @@ pub(super) fn run(context: Context<'_>, args: Deploy) -> Result<Exit> {
         mode: args.mode,
         dry_run: context.dry_run(),
         replace_menu: args.replace_menu.then_some(true),
+        unchecked: args.unchecked.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let done: Deployed =
         client.call_with_progress(method::DEPLOY, &ask, |p| context.out.progress(p))?;
+    for problem in &done.problems {
+        context.out.remark(&problem.text());
+    }
     show_deployed(context, &done)?;
     if !context.global.dry_run && !args.reboot {
         context.out.remark(&format!(

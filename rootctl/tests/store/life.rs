@@ -31,6 +31,10 @@ pub(crate) const TESTS: &[Test] = &[
         "a_deploy_is_tried_confirmed_and_taken_back",
         deploy_confirm_rollback,
     ),
+    (
+        "a_snapshot_whose_units_have_errors_is_not_deployed_by_mistake",
+        units_are_checked,
+    ),
     ("a_dry_run_changes_no_file", dry_run),
     ("a_rejected_trial_is_not_entered_again", reject),
     (
@@ -378,6 +382,66 @@ fn deploy_confirm_rollback() {
         .says(&["not on trial", "rollback 2"]);
     bench.rootctl(&["rollback", "2"]).code(0);
     assert_eq!(bench.status("good"), "2");
+}
+
+/// The snapshot's own linter is asked; here one that finds the same whatever it is shown.
+fn units_are_checked() {
+    let bench = Bench::new("units");
+    let linter = |problem: &str| {
+        let answer = format!(r#"{{"units":1,"problems":[{problem}]}}"#);
+        format!("printf '#!/bin/sh\necho \"$@\" >&2\ncat <<.\n%s\n.\n' '{answer}' > /usr/bin/rinit")
+    };
+    let wrong =
+        r#"{"severity":"error","message":"unknown key","shown":"web.toml:3:1: unknown key"}"#;
+    let odd = r#"{"severity":"warning","message":"gone","shown":"web.toml:4:1: gone"}"#;
+    for (name, problem) in [("broken", wrong), ("odd", odd)] {
+        bench
+            .rootctl(&[
+                "run",
+                "1",
+                "--name",
+                name,
+                "--",
+                "sh",
+                "-c",
+                &linter(problem),
+            ])
+            .code(0);
+    }
+    let says = "error: web.toml:3:1: unknown key";
+    bench.booted(1);
+    for words in [&["deploy", "broken"][..], &["deploy", "broken", "-n"]] {
+        bench.rootctl(words).code(3).says(&[says, "--unchecked"]);
+    }
+    assert_eq!(
+        (bench.status("trial"), bench.menu()),
+        (String::new(), vec![1])
+    );
+    bench
+        .rootctl(&["svc", "check", "--snapshot", "broken"])
+        .code(1)
+        .says(&[says, "1 units can be used, 1 error, 0 warnings"]);
+    bench
+        .rootctl(&["svc", "check", "--snapshot", "odd", "--json"])
+        .code(0)
+        .says(&["\"severity\": \"warning\""]);
+    bench
+        .rootctl(&["svc", "check", "--snapshot", "1"])
+        .code(1)
+        .says(&[
+            "the units of snapshot 1 cannot be checked",
+            "/usr/bin/rinit",
+        ]);
+    bench
+        .rootctl(&["deploy", "odd"])
+        .code(0)
+        .says(&["warning: web.toml:4:1: gone"]);
+    bench
+        .rootctl(&["deploy", "broken", "--unchecked"])
+        .code(0)
+        .says(&[says]);
+    assert_eq!(bench.status("next"), "2");
+    bench.must_boot();
 }
 
 fn dry_run() {

@@ -25,7 +25,7 @@ use crate::spot::Spot;
 use crate::units::{Layers, UnitFile};
 
 pub use crate::units::Facts;
-pub use problem::Problem;
+pub use problem::{Problem, Severity};
 
 /// One unit file as read by the caller. Of several files with one name, only the first directory's belongs here.
 #[derive(Debug, Clone)]

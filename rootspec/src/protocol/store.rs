@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::units::UnitProblem;
 use crate::SnapshotId;
 
 /// Name of the interface.
@@ -26,6 +27,8 @@ pub mod method {
     pub const RUN: &str = "org.rootctl.Store.Run";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
     pub const DEPLOY: &str = "org.rootctl.Store.Deploy";
+    /// [`super::One`] to [`super::super::units::Checked`]
+    pub const CHECK_UNITS: &str = "org.rootctl.Store.CheckUnits";
     /// [`super::BootOk`] to [`super::Status`]; *progress*
     pub const BOOT_OK: &str = "org.rootctl.Store.BootOk";
     /// [`super::Rollback`] to [`super::Deployed`]; *progress*
@@ -143,6 +146,9 @@ pub struct Deploy {
     /// Take the place of another store's menu on the ESP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace_menu: Option<bool>,
+    /// Errors in its units do not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<bool>,
 }
 
 /// What a deploy did, or would do.
@@ -152,6 +158,9 @@ pub struct Deployed {
     pub id: SnapshotId,
     /// The steps, in order.
     pub steps: Vec<String>,
+    /// What is wrong with its units; of a rollback nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<UnitProblem>,
 }
 
 /// Judge the running snapshot.

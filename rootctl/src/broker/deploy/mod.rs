@@ -24,6 +24,7 @@ use crate::progress::{Progress, point};
 use crate::session::Session;
 use crate::store::settings::{Settings, parse_mode};
 use crate::tree::seed;
+use crate::units;
 
 /// Arms the trial, or says what would be done.
 pub(crate) fn deploy(
@@ -38,6 +39,7 @@ pub(crate) fn deploy(
     }
     let state = session.record.need()?.clone();
     may_be_tried(&state, id, session.booted())?;
+    let problems = units::before_deploy(session, id, ask.unchecked == Some(true))?;
     let settings = settings_for(session.settings()?, session.whole(id)?, ask.mode.as_deref())?;
     let after = State {
         trial: Some(Trial::armed(id, tries)),
@@ -55,7 +57,11 @@ pub(crate) fn deploy(
     let one_shot = OneShot::find(settings.loader, esp_dir.path(), &session.site)?;
     let steps = steps(&plan, &one_shot, id, tries);
     if ask.dry_run == Some(true) {
-        return Ok(Deployed { id, steps });
+        return Ok(Deployed {
+            id,
+            steps,
+            problems,
+        });
     }
 
     progress.step(&format!(
@@ -88,7 +94,11 @@ pub(crate) fn deploy(
     one_shot.arm(id, tries)?;
     point("E9");
     collect(session, &plan, esp_dir.path())?;
-    Ok(Deployed { id, steps })
+    Ok(Deployed {
+        id,
+        steps,
+        problems,
+    })
 }
 
 /// A trial must be able to fail: it needs something else to come back to.

@@ -1,6 +1,7 @@
-//! `rootctl svc …`: units of the running system, asked of `rinit`.
+//! `rootctl svc …`: units of the running system, asked of `rinit`; `check` also those of snapshots.
 
 mod change;
+mod check;
 mod list;
 mod logs;
 mod status;
@@ -22,6 +23,7 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
         Svc::Stop(args) => change::run(context, method::STOP, args),
         Svc::Restart(args) => change::run(context, method::RESTART, args),
         Svc::Logs(args) => logs::run(context, &args),
+        Svc::Check(args) => check::run(context, args),
     }
 }
 

@@ -1,0 +1,134 @@
+//! The units of a snapshot, judged by the program that would start them: the snapshot's own `rinit --check`. It knows the
+//! schema of its version, and what it says here it would say at boot.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use rootspec::SnapshotId;
+use rootspec::paths::{program, store as names};
+use rootspec::protocol::store::One;
+use rootspec::protocol::units::{Checked, UnitProblem, WARNING};
+use sys::run::Stream;
+
+use crate::guard::Guard;
+use crate::session::Session;
+
+/// What is wrong with the units of a snapshot, for `rootctl svc check --snapshot`.
+pub(crate) fn check(session: &Session, ask: &One) -> Result<Checked> {
+    let id = session.resolve(&ask.target)?;
+    look(session, id)?.or_else(|why| {
+        Guard::failed(format!(
+            "the units of snapshot {id} cannot be checked: {why}"
+        ))
+        .next(format!("rootctl snap show {id}"))
+        .err()
+    })
+}
+
+/// What is wrong with the units of a snapshot that is to be deployed. Errors are a no, unless that was waived.
+pub(crate) fn before_deploy(
+    session: &Session,
+    id: SnapshotId,
+    unchecked: bool,
+) -> Result<Vec<UnitProblem>> {
+    let checked = match look(session, id)? {
+        Ok(checked) => checked,
+        // Nothing is known against it: a trial will tell.
+        Err(why) => return Ok(vec![not_checked(&why)]),
+    };
+    let errors = checked.errors().count();
+    if errors > 0 && !unchecked {
+        return Guard::refused(format!(
+            "the units of snapshot {id} have errors:\n{}",
+            checked.text().trim_end()
+        ))
+        .next(format!(
+            "repair them in a copy (rootctl run {id} -- …), or rootctl deploy {id} --unchecked"
+        ))
+        .err();
+    }
+    Ok(checked.problems)
+}
+
+fn not_checked(why: &str) -> UnitProblem {
+    let message = format!("the units were not checked: {why}");
+    UnitProblem {
+        severity: WARNING.to_owned(),
+        unit: None,
+        file: None,
+        line: None,
+        column: None,
+        shown: message.clone(),
+        message,
+    }
+}
+
+/// The answer of the snapshot's own linter, or why there is none.
+fn look(session: &Session, id: SnapshotId) -> Result<Result<Checked, String>> {
+    if session.whole(id)?.image.is_some() {
+        return Ok(Err(format!("snapshot {id} is an image")));
+    }
+    Ok(ask(&session.store.snapshot(id).join(names::ROOT)))
+}
+
+/// Asks the `rinit` in `root`. It enters the root itself: it is a static program, and needs nothing of ours.
+fn ask(root: &Path) -> Result<Checked, String> {
+    let rinit = root.join(program::RINIT.trim_start_matches('/'));
+    let mut command = Command::new(&rinit);
+    command
+        .args(["--check", "--json", "--root"])
+        .arg(root)
+        .env_clear()
+        .current_dir("/");
+    let (mut answer, mut words) = (String::new(), String::new());
+    let asked = sys::run::lines(&mut command, &mut |stream, line| match stream {
+        Stream::Stdout => answer.push_str(line),
+        Stream::Stderr => words = line.to_owned(),
+    });
+    let status = asked.map_err(|error| sys::chain(&error))?;
+    serde_json::from_str(&answer).map_err(|error| {
+        // An older one, or none at all. Its own words say more than those about its answer.
+        let words = Some(words).filter(|words| !words.is_empty());
+        let words = words.unwrap_or_else(|| error.to_string());
+        let program = program::RINIT;
+        format!("its own {program} gave no list of problems ({status}): {words}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::testdir::TestDir;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn rinit(name: &str, script: &str) -> TestDir {
+        let dir = TestDir::new(name);
+        let path = dir.path().join("usr/bin/rinit");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_answer_counts_whatever_the_exit_status() {
+        let dir = rinit(
+            "units-answer",
+            "#!/bin/sh\necho '{\"units\": 3, \"problems\":'\necho '[], \"later\": 1}'\nexit 1\n",
+        );
+        assert_eq!(ask(dir.path()).unwrap().units, 3);
+    }
+
+    #[test]
+    fn a_program_that_does_not_know_the_question_is_no_problem_of_the_units() {
+        for (name, script) in [
+            ("units-old", "#!/bin/sh\necho 0 units, nothing wrong\n"),
+            ("units-usage", "#!/bin/sh\necho usage >&2; exit 2\n"),
+            ("units-none", "no program"),
+        ] {
+            let why = ask(rinit(name, script).path()).unwrap_err();
+            assert!(why.contains("/usr/bin/rinit"), "{why}");
+        }
+    }
+}
