@@ -209,7 +209,7 @@ struct Done {
 fn enter(stage: &mut Stage, store: &mut Store, target: &Path, menu: Menu) -> Result<Done, Failure> {
     let wish = select::wish(stage.line.snap, store.state());
     let stuck = menu.refusal().map(str::to_owned);
-    let entry = match wish.filter(|_| stage.line.count && stuck.is_none()) {
+    let entry = match wish.filter(|_| stage.line.count) {
         Some(id) => count(stage, store, id, &menu)?,
         None => Entry::Ordinary,
     };

@@ -94,6 +94,8 @@ pub fn on_arrival(stage: &mut Stage, deadline: Instant) -> Menu {
                 "the boot menu {place} still starts this trial by itself and could not be put back ({why})"
             );
             stage.voice.warn(words.clone());
+            // So it is no try, and a quick reboot would not lead back.
+            stage.line.count = false;
             Menu::Stuck(words)
         }
     }

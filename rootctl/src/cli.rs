@@ -153,7 +153,7 @@ pub(crate) struct Run {
 pub(crate) struct Deploy {
     /// Which snapshot
     pub(crate) target: String,
-    /// How many boots it gets to prove itself [default: 2]
+    /// How many boots it gets to prove itself [default: 2; 1 under a Limine without one-shot entries]
     #[arg(long = "try", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     pub(crate) tries: Option<u8>,
     /// How its root is put together: ro, tmpfs[:size=50%], persist:NAME, rw
@@ -165,6 +165,9 @@ pub(crate) struct Deploy {
     /// Deploy it although its units have errors
     #[arg(long)]
     pub(crate) unchecked: bool,
+    /// Try another kernel under a Limine without one-shot entries: if it stops early, only a person gets the machine back
+    #[arg(long)]
+    pub(crate) accept_no_return: bool,
     /// Reboot when done
     #[arg(long)]
     pub(crate) reboot: bool,

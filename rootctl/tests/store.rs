@@ -5,6 +5,7 @@
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
+//! | `store/by_menu.rs` | trials under a Limine that keeps no state: armed by the menu itself |
 //! | `store/cuts.rs` | the broker dies at every step: what remains, and what the next command makes of it |
 //! | `store/shared.rs` | two stores on one ESP: neither takes the other's menu or boot files |
 //! | `store/socket.rs` | the running system's way: socket activation, rights, two at once |
@@ -18,6 +19,8 @@
 
 #[path = "store/bench.rs"]
 mod bench;
+#[path = "store/by_menu.rs"]
+mod by_menu;
 #[path = "store/cuts.rs"]
 mod cuts;
 #[path = "store/damage.rs"]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         life::TESTS,
         damage::TESTS,
+        by_menu::TESTS,
         cuts::TESTS,
         shared::TESTS,
         socket::TESTS,

@@ -327,7 +327,8 @@ fn stuck_menu() -> Result<Outcome> {
         write_state(top, &state)
     })?;
     // No disk here has this partition.
-    let words = "rootctl.snap=1 rootctl.wait=1 rootctl.disarm=00-0a:/EFI/BOOT/limine.conf";
+    let words =
+        "rootctl.snap=1 rootctl.trial rootctl.wait=1 rootctl.disarm=00-0a:/EFI/BOOT/limine.conf";
     let run = boot(&image, words)?;
     ensure!(run.good()?.word()? == "snapshot 2");
     let report = run.report()?;
@@ -341,7 +342,7 @@ fn stuck_menu() -> Result<Outcome> {
     drop(run);
     let trial = image.state()?.state.and_then(|state| state.trial);
     ensure!(trial.is_some_and(|trial| trial.attempts == 0));
-    // Without another one to start, nothing is started, and the screen has the reason.
+    // Without another one to start, nothing is started, and it is no try, which a quick reboot would lead back from.
     image.edit(|top| {
         let root = snapshot(top, 2).join(names::ROOT);
         run::quiet(run::command("btrfs", ["subvolume", "delete"]).arg(root))

@@ -92,9 +92,11 @@ fn reject(
     crate::reconcile::reconcile(session, progress)?;
     // The loader must not enter it once more. If the ESP cannot be reached, the boot stage still turns it away.
     if let (Ok(esp_dir), Ok(settings)) = (session.site.esp(), session.settings()) {
-        if let Some(one_shot) =
-            OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site)
-        {
+        let trial = session
+            .record
+            .state()
+            .and_then(|state| state.trial.as_ref());
+        if let Some(one_shot) = OneShot::of(trial, settings, esp_dir.path(), &session.site) {
             one_shot.clear()?;
         }
     }
@@ -162,7 +164,12 @@ pub(crate) fn make_default(
     progress.step(&format!("C3 record that snapshot {id} is good"));
     session.write_state(plan.state.clone())?;
     point("C3");
-    if let Some(one_shot) = OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site) {
+    if let Some(one_shot) = OneShot::of(
+        before.trial.as_ref(),
+        &settings,
+        esp_dir.path(),
+        &session.site,
+    ) {
         progress.step("C4 take back what the loader was told to try");
         one_shot.clear()?;
     }

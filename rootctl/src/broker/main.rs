@@ -16,7 +16,7 @@
 //! | `units` | what the snapshot's own `rinit` finds wrong with its units |
 //! | `confirm`, `rollback` | making a snapshot the default |
 //! | `reconcile` | what every change does first: finish what a power cut interrupted |
-//! | `oneshot` | telling the loader to try an entry once |
+//! | `oneshot`, `by_menu` | telling the loader to try an entry once |
 //! | `initramfs` | the builder: modules, tables, cpio |
 //! | `run` | a command in a copy of a snapshot |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
@@ -27,6 +27,7 @@
 mod access;
 mod args;
 mod boot_files;
+mod by_menu;
 mod checks;
 mod confirm;
 mod copy;

@@ -1,21 +1,25 @@
-//! Telling the loader to try an entry: GRUB by its environment block on the ESP, Limine by an EFI variable.
+//! Telling the loader to try an entry: GRUB by its environment block on the ESP, Limine by an EFI variable, or where it
+//! knows none by its menu (`by_menu`).
 //!
-//! GRUB counts the tries itself. Limine erases the variable when it reads it, so each further try must be armed anew by
-//! whoever counted the last one.
+//! GRUB counts the tries itself. Limine erases the variable when it reads it, and the boot stage puts the menu back: so
+//! each further try must be armed anew by whoever counted the last one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
+use rootspec::limine::MenuPlace;
 use rootspec::paths::esp;
+use rootspec::trial::{DEFAULT_TRIES, Trial};
 use sys::efivar::{self, EfiVariables, Variable};
 
-use crate::esp::write_new;
+use crate::by_menu;
+use crate::esp::{menu_files, write_new};
 use crate::guard::Guard;
 use crate::menu::MenuEntry;
 use crate::site::Site;
-use crate::store::settings::Loader;
+use crate::store::settings::{Loader, Settings};
 
 /// In GRUB's environment block: which snapshot is on trial.
 pub(crate) const GRUB_TRIAL: &str = "rootctl_trial";
@@ -42,26 +46,54 @@ pub(crate) enum OneShot {
     Grub(PathBuf),
     /// Through this machine's variables.
     Limine(EfiVariables),
+    /// Through the default of this menu, for a Limine without such variables.
+    LimineMenu(PathBuf),
 }
 
 impl OneShot {
     /// Finds the way for this loader; refuses where there is none, before anything is written.
-    pub(crate) fn find(loader: Loader, esp_dir: &Path, site: &Site) -> Result<Self> {
-        match loader {
-            Loader::Grub => Ok(Self::Grub(esp_dir.join(esp::DIR).join(esp::GRUB_ENV))),
-            Loader::Limine => {
-                let variables = variables(site)?;
-                must_know_one_shot(&variables)?;
-                Ok(Self::Limine(variables))
-            }
+    pub(crate) fn find(settings: &Settings, esp_dir: &Path, site: &Site) -> Result<Self> {
+        match settings.loader {
+            Loader::Grub => Ok(grub(esp_dir)),
+            Loader::Limine => Ok(match variables(site)?.filter(knows_one_shot) {
+                Some(variables) => Self::Limine(variables),
+                None => Self::LimineMenu(menu_files(esp_dir, settings).live),
+            }),
         }
     }
 
-    /// As [`OneShot::find`] for taking a one-shot back: `None` where there cannot be one.
-    pub(crate) fn find_to_clear(loader: Loader, esp_dir: &Path, site: &Site) -> Option<Self> {
-        match loader {
-            Loader::Grub => Self::find(loader, esp_dir, site).ok(),
-            Loader::Limine => variables(site).ok().map(Self::Limine),
+    /// The way in which `trial` was armed, for taking that back: `None` where that cannot be done from here.
+    pub(crate) fn of(
+        trial: Option<&Trial>,
+        settings: &Settings,
+        esp_dir: &Path,
+        site: &Site,
+    ) -> Option<Self> {
+        let by_menu = trial.is_some_and(|trial| trial.disarm.is_some());
+        match settings.loader {
+            Loader::Grub => Some(grub(esp_dir)),
+            Loader::Limine if by_menu => {
+                let menu = menu_files(esp_dir, settings).live;
+                by_menu::is_of(&menu, &site.uuid).then_some(Self::LimineMenu(menu))
+            }
+            Loader::Limine => variables(site).ok().flatten().map(Self::Limine),
+        }
+    }
+
+    /// Tries given when nobody says otherwise. A menu that is put back on arrival is armed once: any reset after that
+    /// leads to the good snapshot.
+    pub(crate) fn usual_tries(&self) -> u8 {
+        match self {
+            Self::Grub(_) | Self::Limine(_) => DEFAULT_TRIES,
+            Self::LimineMenu(_) => 1,
+        }
+    }
+
+    /// What the boot stage has to put back when it arrives in the trial.
+    pub(crate) fn disarm(&self, esp_dir: &Path) -> Result<Option<MenuPlace>> {
+        match self {
+            Self::Grub(_) | Self::Limine(_) => Ok(None),
+            Self::LimineMenu(menu) => by_menu::place(esp_dir, menu).map(Some),
         }
     }
 
@@ -86,6 +118,7 @@ impl OneShot {
                 }
                 Ok(variables.write(ONE_SHOT, efivar::LOADER, &value)?)
             }
+            Self::LimineMenu(menu) => by_menu::arm(menu, id),
         }
     }
 
@@ -99,6 +132,7 @@ impl OneShot {
                 Ok(())
             }
             Self::Limine(variables) => Ok(variables.delete(ONE_SHOT, efivar::LOADER)?),
+            Self::LimineMenu(menu) => by_menu::clear(menu),
         }
     }
 
@@ -116,6 +150,7 @@ impl OneShot {
                 let named = value.map(|variable| efivar::from_utf16(&variable.data));
                 Ok(u8::from(named == Some(MenuEntry::title(id))))
             }
+            Self::LimineMenu(menu) => Ok(u8::from(by_menu::starts(menu, id)?)),
         }
     }
 
@@ -124,24 +159,32 @@ impl OneShot {
         match self {
             Self::Grub(_) => format!("tell GRUB to enter snapshot {id} up to {tries} times"),
             Self::Limine(_) => format!("tell Limine to enter snapshot {id} at the next boot"),
+            Self::LimineMenu(_) => format!(
+                "make snapshot {id} the default of Limine's menu, until its boot stage takes that back: if its kernel \
+                 stops before that, every reset starts it again"
+            ),
         }
     }
 }
 
-/// This machine's variables, if they belong to the store's loader.
-fn variables(site: &Site) -> Result<EfiVariables> {
+fn grub(esp_dir: &Path) -> OneShot {
+    OneShot::Grub(esp_dir.join(esp::DIR).join(esp::GRUB_ENV))
+}
+
+/// This machine's variables, if they belong to the store's loader; `None` on a machine without EFI.
+fn variables(site: &Site) -> Result<Option<EfiVariables>> {
     if !site.is_running {
         if let (true, Some(dir)) = (cfg!(debug_assertions), std::env::var_os("ROOTCTLD_EFIVARS")) {
-            return Ok(EfiVariables::at(PathBuf::from(dir)));
+            return Ok(Some(EfiVariables::at(PathBuf::from(dir))));
         }
         return Guard::refused(
-            "a trial under Limine is armed by an EFI variable of the machine that boots it, and this store is not the running one",
+            "a trial under Limine is armed on the machine that boots it, and this store is not the running one",
         )
         .next("run `rootctl deploy` on that machine, or use `rootctl rollback N` to make N the default")
         .err();
     }
     if let Some(found) = EfiVariables::of_this_machine() {
-        return Ok(found);
+        return Ok(Some(found));
     }
     // Nobody has mounted them yet: then our own mount namespace does.
     if Path::new(efivar::DIR).is_dir() {
@@ -152,24 +195,16 @@ fn variables(site: &Site) -> Result<EfiVariables> {
             "",
         ));
     }
-    EfiVariables::of_this_machine().ok_or_else(|| {
-        Guard::refused("Limine tries an entry through an EFI variable, and this machine was not started by EFI")
-            .next("use GRUB on BIOS machines, or `rootctl rollback N` to make N the default")
-            .into()
-    })
+    Ok(EfiVariables::of_this_machine())
 }
 
-fn must_know_one_shot(variables: &EfiVariables) -> Result<()> {
-    let features = variables.read(FEATURES, efivar::LOADER)?;
+/// True if the loader that wrote these variables honours a one-shot; Limine does from 11.4 on.
+fn knows_one_shot(variables: &EfiVariables) -> bool {
+    let features = variables.read(FEATURES, efivar::LOADER).ok().flatten();
     let bits = features
         .and_then(|v| v.data.first_chunk::<8>().copied())
         .map_or(0, u64::from_le_bytes);
-    if bits & FEATURE_ONE_SHOT != 0 {
-        return Ok(());
-    }
-    Guard::refused("the running boot loader cannot try an entry once (LoaderFeatures lacks bit 3); Limine can from 11.4 on")
-        .next("update Limine, or use `rootctl rollback N` to make N the default without a trial")
-        .err()
+    bits & FEATURE_ONE_SHOT != 0
 }
 
 /// The pairs of an environment block; a file that is none has no pairs.
@@ -323,7 +358,7 @@ mod tests {
     fn limine_gets_the_entrys_title_as_utf16_with_a_nul() {
         let dir = TestDir::new("oneshot");
         let variables = limine(&dir, 0x200f);
-        must_know_one_shot(&variables).unwrap();
+        assert!(knows_one_shot(&variables));
         let one_shot = OneShot::Limine(variables.clone());
         one_shot.arm(id(12), 2).unwrap();
         let set = variables.read(ONE_SHOT, efivar::LOADER).unwrap().unwrap();
@@ -341,11 +376,9 @@ mod tests {
     }
 
     #[test]
-    fn a_loader_without_one_shot_is_refused_with_the_reason() {
+    fn a_loader_without_one_shot_is_known_by_its_features() {
         let dir = TestDir::new("oneshot-old");
-        for variables in [limine(&dir, 0x7), EfiVariables::at("/no/such/place")] {
-            let error = must_know_one_shot(&variables).unwrap_err().to_string();
-            assert!(error.contains("bit 3") && error.contains("11.4"), "{error}");
-        }
+        assert!(!knows_one_shot(&limine(&dir, 0x7)));
+        assert!(!knows_one_shot(&EfiVariables::at("/no/such/place")));
     }
 }

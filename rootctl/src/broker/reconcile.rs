@@ -46,7 +46,12 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
     let facts = esp::look(esp_dir.path(), &settings)?;
     // What the loader was told under another store's menu says nothing of our trial.
     facts.may_be_written(&session.site.claim())?;
-    let one_shot = OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site);
+    let one_shot = OneShot::of(
+        state.trial.as_ref(),
+        &settings,
+        esp_dir.path(),
+        &session.site,
+    );
     let state = match settle(&state, session.booted(), one_shot.as_ref())? {
         Some(after) => {
             if let Some(reason) = after.trial.as_ref().and_then(|t| t.reason.as_deref()) {
@@ -93,7 +98,7 @@ pub(crate) fn foresee(session: &Session) -> Option<State> {
     }
     let settings = session.settings.as_ref().ok()?;
     let esp_dir = session.site.esp().ok()?;
-    let one_shot = OneShot::find_to_clear(settings.loader, esp_dir.path(), &session.site);
+    let one_shot = OneShot::of(Some(open), settings, esp_dir.path(), &session.site);
     settle(state, session.booted(), one_shot.as_ref()).ok()?
 }
 

@@ -16,6 +16,7 @@ pub(super) fn run(context: Context<'_>, args: Deploy) -> Result<Exit> {
         dry_run: context.dry_run(),
         replace_menu: args.replace_menu.then_some(true),
         unchecked: args.unchecked.then_some(true),
+        accept_no_return: args.accept_no_return.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let done: Deployed =

@@ -149,6 +149,9 @@ pub struct Deploy {
     /// Errors in its units do not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchecked: Option<bool>,
+    /// Try another kernel even where the loader starts it again and again if it stops early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_no_return: Option<bool>,
 }
 
 /// What a deploy did, or would do.

@@ -44,7 +44,7 @@ pub(crate) fn arrange(
     point("E3");
     if let Taking::From(other) = &plan.taking {
         // Entries are told apart by their number alone: a try of that store's would be taken for one of ours.
-        if let Some(one_shot) = OneShot::find_to_clear(settings.loader, esp_dir, site) {
+        if let Some(one_shot) = OneShot::of(None, settings, esp_dir, site) {
             progress.step(&take_back(other));
             one_shot.clear()?;
         }

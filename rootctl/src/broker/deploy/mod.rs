@@ -15,8 +15,9 @@ use rootspec::cmdline::Mode;
 use rootspec::meta::Meta;
 use rootspec::protocol::store::{Deploy, Deployed};
 use rootspec::state::State;
-use rootspec::trial::{DEFAULT_TRIES, Trial};
+use rootspec::trial::Trial;
 
+use crate::by_menu;
 use crate::esp;
 use crate::guard::Guard;
 use crate::oneshot::{MOST_TRIES, OneShot};
@@ -33,19 +34,32 @@ pub(crate) fn deploy(
     progress: &mut Progress<'_>,
 ) -> Result<Deployed> {
     let id = session.resolve(&ask.target)?;
-    let tries = ask.tries.unwrap_or(DEFAULT_TRIES);
-    if !(1..=MOST_TRIES).contains(&tries) {
-        return Guard::usage(format!("{tries} tries: use 1 to {MOST_TRIES}")).err();
-    }
     let state = session.record.need()?.clone();
     may_be_tried(&state, id, session.booted())?;
     let problems = units::before_deploy(session, id, ask.unchecked == Some(true))?;
     let settings = settings_for(session.settings()?, session.whole(id)?, ask.mode.as_deref())?;
+    let esp_dir = session.site.esp()?;
+    let one_shot = OneShot::find(&settings, esp_dir.path(), &session.site)?;
+    let tries = ask.tries.unwrap_or(one_shot.usual_tries());
+    if !(1..=MOST_TRIES).contains(&tries) {
+        return Guard::usage(format!("{tries} tries: use 1 to {MOST_TRIES}")).err();
+    }
+    let trial = Trial {
+        disarm: one_shot.disarm(esp_dir.path())?,
+        ..Trial::armed(id, tries)
+    };
+    if trial.disarm.is_some() {
+        let running = session.booted().and_then(|id| session.whole(id).ok());
+        by_menu::must_come_back(
+            session.whole(id)?,
+            running,
+            ask.accept_no_return == Some(true),
+        )?;
+    }
     let after = State {
-        trial: Some(Trial::armed(id, tries)),
+        trial: Some(trial),
         ..state
     };
-    let esp_dir = session.site.esp()?;
     let facts = esp::look(esp_dir.path(), &settings)?;
     let plan = plan::plan(
         &after,
@@ -54,7 +68,6 @@ pub(crate) fn deploy(
         &session.site.claim(),
         &facts,
     )?;
-    let one_shot = OneShot::find(settings.loader, esp_dir.path(), &session.site)?;
     let steps = steps(&plan, &one_shot, id, tries);
     if ask.dry_run == Some(true) {
         return Ok(Deployed {

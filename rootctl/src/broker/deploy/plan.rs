@@ -56,9 +56,12 @@ pub(crate) fn plan<'a>(
     claim: &Claim,
     facts: &Facts,
 ) -> Result<Plan> {
-    let menu = menu::plan(after, metas, settings, &claim.uuid)?;
-    let text = menu.render();
     let taking = facts.may_be_written(claim)?;
+    // Numbers in another store's menu are not of our snapshots.
+    let live = facts.live.as_deref().filter(|_| taking == Taking::Own);
+    let menu = menu::plan(after, metas, settings, &claim.uuid)?
+        .armed_like(live.unwrap_or_default(), after.trial.as_ref());
+    let text = menu.render();
     must_be_read(settings, facts)?;
     let copies = copies(&menu, facts);
     must_fit(&copies, &text, facts)?;

@@ -1,13 +1,20 @@
 //! `limine.conf`: only what every version from 8.0 on understands, flat ASCII titles, hashes on every file.
 //!
-//! No `default_entry`: the first entry is the default on all versions and both firmwares. Never `remember_last_entry`: it
-//! would turn a trial into the default.
+//! `default_entry` is one digit in the first sector, so that it can be changed in place (`rootspec::limine`). Never
+//! `remember_last_entry`: it would turn a trial into the default.
+
+use rootspec::limine::default_line;
 
 use super::{EspFile, Menu, MenuEntry, path};
 
 /// The whole text.
 pub(super) fn render(menu: &Menu) -> String {
-    let mut text = format!("{}timeout: {}\n", menu.first_line(), menu.timeout);
+    let mut text = format!(
+        "{}{}\ntimeout: {}\n",
+        menu.first_line(),
+        default_line(menu.default),
+        menu.timeout
+    );
     for entry in &menu.entries {
         text.push_str(&entry_lines(entry));
     }
@@ -32,8 +39,10 @@ fn hashed(file: &EspFile) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MOST_PINS;
     use super::super::tests::{full, must_be_stored};
     use crate::store::settings::Loader;
+    use rootspec::limine;
 
     #[test]
     fn the_full_menu_is_the_stored_one() {
@@ -50,7 +59,16 @@ mod tests {
                 );
             }
             assert!(line.len() < 4095 && line.is_ascii());
-            assert!(!line.contains("default_entry") && !line.contains("remember"));
+            assert!(!line.contains("remember"));
         }
+    }
+
+    #[test]
+    fn the_default_can_be_changed_in_place_in_the_longest_menu() {
+        let menu = full(Loader::Limine);
+        let found = limine::default_entry(menu.render().as_bytes()).unwrap();
+        assert_eq!(found.number, 1);
+        // Good, previous, trial and the pins.
+        const { assert!(3 + MOST_PINS <= limine::MOST_ENTRIES) }
     }
 }

@@ -6,7 +6,8 @@
 //! | `limine` | the text of `limine.conf` |
 //! | `owner` | which of several stores a menu belongs to |
 //!
-//! The good snapshot is always the first entry and always the default; a snapshot on trial is entered by one-shot only.
+//! The good snapshot is always the first entry and the default; a snapshot on trial is entered by one-shot only. Where
+//! Limine has no one-shot, a trial is made the default for one boot (`by_menu`); a menu that is made anew keeps that.
 
 mod grub;
 mod limine;
@@ -20,13 +21,15 @@ use rootspec::cmdline::{self, RootDevice};
 use rootspec::meta::{BootFile, Meta};
 use rootspec::paths::esp;
 use rootspec::state::State;
+use rootspec::trial::Trial;
 
+use crate::by_menu;
 use crate::guard::Guard;
 use crate::store::settings::{Loader, Settings};
 
 /// Pinned snapshots shown besides good, previous and trial: a menu is for finding one, not for an archive.
 const MOST_PINS: usize = 6;
-/// What a trial adds to its command line: a panic becomes a reboot, which leads back to the good one, and the boot stage
+/// What every trial adds to its command line: a panic becomes a reboot, which leads back to the good one, and the boot stage
 /// knows that it must not wait for a person, even when it finds no disk to read that from.
 const TRIAL_WORDS: &str = "panic=30 oops=panic rootctl.trial";
 
@@ -36,6 +39,9 @@ pub(crate) struct Menu {
     /// UUID of the file system that holds the store.
     store: String,
     entries: Vec<MenuEntry>,
+    /// Which entry starts by itself, from 1: the good one, or a trial that was armed by this menu. GRUB's menu decides
+    /// itself.
+    default: u8,
     timeout: u32,
     serial: Option<Serial>,
     loader: Loader,
@@ -124,11 +130,13 @@ pub(crate) fn plan<'a>(
     let mut menu = Menu {
         store: root.to_owned(),
         entries: Vec::new(),
+        default: 1,
         timeout: settings.timeout,
         serial: serial(&settings.cmdline),
         loader: settings.loader,
     };
     let mut names = BTreeMap::new();
+    let words = trial.map_or(String::new(), trial_words);
     for (id, role) in wanted {
         // A trial of what was good before replaces that entry; any other second mention is left out.
         if let Some(at) = menu.entries.iter().position(|entry| entry.id == id) {
@@ -138,7 +146,10 @@ pub(crate) fn plan<'a>(
             menu.entries.remove(at);
         }
         let entry = match metas.get(&id) {
-            Some(meta) => entry(meta, role, settings, root, &mut names),
+            Some(meta) => {
+                let own = if role == Role::Trial { &words } else { "" };
+                entry(meta, (role, own), settings, root, &mut names)
+            }
             None => Guard::refused(format!("snapshot {id} has no readable meta file"))
                 .next("rootctl snap list")
                 .err(),
@@ -153,9 +164,17 @@ pub(crate) fn plan<'a>(
     Ok(menu)
 }
 
+/// What a trial adds to its command line.
+fn trial_words(trial: &Trial) -> String {
+    match &trial.disarm {
+        Some(place) => format!("{TRIAL_WORDS} rootctl.disarm={place}"),
+        None => TRIAL_WORDS.to_owned(),
+    }
+}
+
 fn entry(
     meta: &Meta,
-    role: Role,
+    (role, words): (Role, &str),
     settings: &Settings,
     root: &str,
     names: &mut BTreeMap<String, String>,
@@ -167,10 +186,7 @@ fn entry(
             .err();
     };
     let mode = settings.mode_of(id)?;
-    let mut extra = format!("{} {}", settings.cmdline, meta.cmdline);
-    if role == Role::Trial {
-        extra = format!("{extra} {TRIAL_WORDS}");
-    }
+    let extra = format!("{} {} {words}", settings.cmdline, meta.cmdline);
     let line = cmdline::render(&RootDevice::Uuid(root.to_owned()), id, &mode, &extra);
     check_cmdline(&line)?;
     Ok(MenuEntry {
@@ -285,6 +301,18 @@ impl Menu {
         files
     }
 
+    /// The same menu with `trial` as its default, if `live`, the menu it replaces, has that: to make a menu anew neither
+    /// arms a trial nor disarms one.
+    pub(crate) fn armed_like(mut self, live: &str, trial: Option<&Trial>) -> Self {
+        let armed =
+            trial.filter(|trial| trial.disarm.is_some() && by_menu::is_armed(live, trial.id));
+        let place = armed.and_then(|trial| self.entries.iter().position(|e| e.id == trial.id));
+        if let Some(number) = place.and_then(|at| u8::try_from(at.checked_add(1)?).ok()) {
+            self.default = number;
+        }
+        self
+    }
+
     /// The text in the loader's language.
     pub(crate) fn render(&self) -> String {
         match self.loader {
@@ -312,7 +340,7 @@ mod tests {
     use super::*;
     use crate::store::publish::tests::meta;
     use rootspec::cmdline::{Cmdline, Mode, SnapshotRequest};
-    use rootspec::trial::{Trial, reject};
+    use rootspec::trial::reject;
 
     const ROOT: &str = "0a1b2c3d-0000-1111-2222-333344445555";
 
@@ -387,6 +415,43 @@ mod tests {
         let menu = |state: &State| plan(state, metas.iter(), &settings, ROOT).unwrap();
         assert_eq!(ids(&menu(&state)), [1, 2]);
         assert_eq!(ids(&menu(&reject(&state, id(2), "no").unwrap())), [1]);
+    }
+
+    #[test]
+    fn a_menu_made_anew_is_armed_like_the_one_it_replaces() {
+        let mut state = State {
+            good: Some(id(1)),
+            trial: Some(Trial::armed(id(2), 1)),
+            ..State::empty()
+        };
+        let metas: Vec<Meta> = (1..=4).map(meta).collect();
+        let settings = settings(Loader::Limine);
+        let menu = |state: &State, live: &str| {
+            let menu = plan(state, metas.iter(), &settings, ROOT).unwrap();
+            menu.armed_like(live, state.trial.as_ref()).render()
+        };
+        let armed = |text: &str| text.replace("default_entry: 1", "default_entry: 2");
+        let before = menu(&state, "");
+        assert_eq!(
+            menu(&state, &armed(&before)),
+            before,
+            "no word to disarm it"
+        );
+        state.trial.as_mut().unwrap().disarm = "0a-0b:/EFI/BOOT/limine.conf".parse().ok();
+        let before = menu(&state, "");
+        assert!(
+            before
+                .contains("oops=panic rootctl.trial rootctl.disarm=0a-0b:/EFI/BOOT/limine.conf\n")
+        );
+        assert_eq!(before.matches("rootctl.disarm").count(), 1);
+        assert_eq!(menu(&state, &before), before);
+        assert_eq!(menu(&state, &armed(&before)), armed(&before));
+        // Its place may change, and another trial is not meant.
+        state.previous = Some(id(3));
+        let moved = menu(&state, &armed(&before));
+        assert!(moved.contains("default_entry: 3\n") && by_menu::is_armed(&moved, id(2)));
+        state.trial.as_mut().unwrap().id = id(4);
+        assert!(menu(&state, &moved).contains("default_entry: 1\n"));
     }
 
     #[test]
