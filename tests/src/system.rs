@@ -28,11 +28,12 @@ impl Loader {
         }
     }
 
-    /// What it says on the console when it starts an entry.
-    pub const fn greeting(self) -> &'static str {
-        match self {
-            Self::Grub => "Booting `",
-            Self::Limine => "linux: Loading kernel",
+    /// What it says on the serial console when it starts an entry. On BIOS Limine says nothing there.
+    pub const fn greeting(self, firmware: Firmware) -> Option<&'static str> {
+        match (self, firmware) {
+            (Self::Grub, _) => Some("Booting `"),
+            (Self::Limine, Firmware::Uefi) => Some("linux: Loading kernel"),
+            (Self::Limine, Firmware::Bios) => None,
         }
     }
 

@@ -23,13 +23,12 @@ fn main() -> std::process::ExitCode {
             }),
             test(
                 "a_deployed_snapshot_is_tried_confirmed_and_stays_the_default",
-                deploys,
+                || deploys(Loader::Grub, Firmware::Uefi),
             ),
             test("a_kernel_that_panics_comes_back_to_the_old_system", panics),
-            test(
-                "a_root_without_rinit_comes_back_to_the_old_system",
-                no_rinit,
-            ),
+            test("a_root_without_rinit_comes_back_to_the_old_system", || {
+                no_rinit(Loader::Grub, Firmware::Uefi, None)
+            }),
             test(
                 "a_service_that_never_gets_ready_comes_back_to_the_old_system",
                 never_ready,
@@ -43,6 +42,19 @@ fn main() -> std::process::ExitCode {
             }),
             test("limine_on_bios_from_firmware_to_login", || {
                 limine_to_login(Firmware::Bios)
+            }),
+            test("limine_on_uefi_tries_confirms_and_keeps", || {
+                with_limine(|| deploys(Loader::Limine, Firmware::Uefi))
+            }),
+            test("limine_on_bios_tries_confirms_and_keeps", || {
+                with_limine(|| deploys(Loader::Limine, Firmware::Bios))
+            }),
+            test(
+                "limine_on_uefi_comes_back_from_a_root_without_rinit",
+                || with_limine(|| no_rinit(Loader::Limine, Firmware::Uefi, None)),
+            ),
+            test("limine_on_bios_comes_back_within_two_tries", || {
+                with_limine(|| no_rinit(Loader::Limine, Firmware::Bios, Some(2)))
             }),
         ],
     );
@@ -95,16 +107,16 @@ fn to_login(firmware: Firmware) -> Result<Outcome> {
     power_off(machine)
 }
 
-fn deploys() -> Result<Outcome> {
-    let system = system(Loader::Grub)?;
-    let mut machine = system.start(Firmware::Uefi)?;
+fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
+    let system = system(loader)?;
+    let mut machine = system.start(firmware)?;
     log_in(&mut machine.console)?;
     guest::make_snapshot(
         &mut machine.console,
         "second",
         &format!("dpkg --install {PACKAGE}"),
     )?;
-    deploy(&mut machine.console, "second", 2)?;
+    deploy(&mut machine.console, "deploy second", 2)?;
     log_in(&mut machine.console)?;
     machine
         .console
@@ -119,8 +131,8 @@ fn deploys() -> Result<Outcome> {
 }
 
 /// Deploys a snapshot, reboots, and sees its number on the kernel's command line.
-fn deploy(console: &mut Console, name: &str, id: u32) -> Result<()> {
-    console.send_line(&format!("rootctl deploy {name} --reboot"))?;
+fn deploy(console: &mut Console, words: &str, id: u32) -> Result<()> {
+    console.send_line(&format!("rootctl {words} --reboot"))?;
     booted(console, id)
 }
 
@@ -131,14 +143,42 @@ fn booted(console: &mut Console, id: u32) -> Result<()> {
     Ok(())
 }
 
+/// What is broken, and under which loader.
+struct Broken<'a> {
+    loader: Loader,
+    firmware: Firmware,
+    /// Run in the copy before it is published.
+    script: &'a str,
+    /// Run in the old system afterwards.
+    tamper: &'a str,
+    /// How many tries are asked for, and must be seen.
+    tries: Option<u8>,
+}
+
+impl Broken<'_> {
+    const fn on_grub() -> Self {
+        Self {
+            loader: Loader::Grub,
+            firmware: Firmware::Uefi,
+            script: "true",
+            tamper: "true",
+            tries: None,
+        }
+    }
+}
+
 /// Breaks a copy of the running snapshot, deploys it, and sees the old system again with the reason told.
-fn comes_back(script: &str, tamper: &str) -> Result<Outcome> {
-    let system = system(Loader::Grub)?;
-    let mut machine = system.start(Firmware::Uefi)?;
+fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
+    let system = system(broken.loader)?;
+    let mut machine = system.start(broken.firmware)?;
     log_in(&mut machine.console)?;
-    guest::make_snapshot(&mut machine.console, "broken", script)?;
-    machine.console.succeed(tamper, PATIENCE)?;
-    deploy(&mut machine.console, "broken", 2)?;
+    guest::make_snapshot(&mut machine.console, "broken", broken.script)?;
+    machine.console.succeed(broken.tamper, PATIENCE)?;
+    let words = match broken.tries {
+        Some(tries) => format!("deploy broken --try {tries}"),
+        None => "deploy broken".to_owned(),
+    };
+    deploy(&mut machine.console, &words, 2)?;
     machine.console.expect("rootctl.snap=1 ", 4 * BOOT)?;
     let entered = machine
         .console
@@ -158,6 +198,10 @@ fn comes_back(script: &str, tamper: &str) -> Result<Outcome> {
     );
     let trial = status.trial.context("the record has no trial")?;
     ensure!(trial.reason.is_some(), "no reason is told: {trial:?}");
+    ensure!(
+        broken.tries.is_none_or(|tries| tries == trial.attempts),
+        "{trial:?}"
+    );
     // The first boot, at most as many tries as allowed, and the boot back.
     ensure!(
         entered <= 2 + usize::from(trial.tries_max),
@@ -168,22 +212,31 @@ fn comes_back(script: &str, tamper: &str) -> Result<Outcome> {
 
 fn panics() -> Result<Outcome> {
     // A program that needs a loader which no initramfs has: the kernel finds no init and panics.
-    comes_back("cp /usr/bin/false /usr/lib/rootctl/rinit-boot", "true")
+    comes_back(&Broken {
+        script: "cp /usr/bin/false /usr/lib/rootctl/rinit-boot",
+        ..Broken::on_grub()
+    })
 }
 
-fn no_rinit() -> Result<Outcome> {
+fn no_rinit(loader: Loader, firmware: Firmware, tries: Option<u8>) -> Result<Outcome> {
     // rootctl publishes no root without rinit, so it is lost afterwards, as by a fault of the disk.
-    comes_back(
-        "true",
-        "mkdir -p /run/top && mount -t btrfs -o subvolid=5 LABEL=rootctl /run/top && \
-         btrfs property set -f /run/top/rootctl/snaps/2/root ro false && \
-         rm /run/top/rootctl/snaps/2/root/usr/bin/rinit && \
-         btrfs property set /run/top/rootctl/snaps/2/root ro true && umount /run/top",
-    )
+    comes_back(&Broken {
+        loader,
+        firmware,
+        tries,
+        tamper: "mkdir -p /run/top && mount -t btrfs -o subvolid=5 LABEL=rootctl /run/top && \
+             btrfs property set -f /run/top/rootctl/snaps/2/root ro false && \
+             rm /run/top/rootctl/snaps/2/root/usr/bin/rinit && \
+             btrfs property set /run/top/rootctl/snaps/2/root ro true && umount /run/top",
+        ..Broken::on_grub()
+    })
 }
 
 fn never_ready() -> Result<Outcome> {
-    comes_back(&guest::never_ready(), "true")
+    comes_back(&Broken {
+        script: &guest::never_ready(),
+        ..Broken::on_grub()
+    })
 }
 
 fn limine_stand_in() -> Result<Outcome> {
@@ -194,11 +247,17 @@ fn limine_stand_in() -> Result<Outcome> {
 }
 
 fn limine_to_login(firmware: Firmware) -> Result<Outcome> {
-    if let Err(reason) = limine::folder() {
-        return Ok(Outcome::Skipped(format!("{reason:#}")));
+    with_limine(|| {
+        let system = system(Loader::Limine)?;
+        let mut machine = system.start(firmware)?;
+        log_in(&mut machine.console)?;
+        power_off(machine)
+    })
+}
+
+fn with_limine(test: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+    match limine::folder() {
+        Ok(_) => test(),
+        Err(reason) => Ok(Outcome::Skipped(format!("{reason:#}"))),
     }
-    let system = system(Loader::Limine)?;
-    let mut machine = system.start(firmware)?;
-    log_in(&mut machine.console)?;
-    power_off(machine)
 }
