@@ -50,8 +50,8 @@ impl Loader {
 pub const PACKAGE: &str = "/usr/share/rootctl-demo/rootctl-story_1_all.deb";
 /// A file that only this package brings.
 pub const PACKAGE_FILE: &str = "/usr/share/rootctl-story/word";
-/// A script that can take the place of process 1: it says so in the kernel's log, names the modules in the
-/// order of loading, and switches off. For measuring what comes before it.
+/// A program that can take the place of process 1: it says so in the kernel's log at once, names the modules in
+/// the order of loading, and switches off. For measuring what comes before it.
 pub const MARK: &str = "/usr/lib/rootctl-demo/mark";
 /// What it says first.
 pub const MARK_WORDS: &str = "the root is complete";
@@ -234,14 +234,16 @@ fn make_root(root: &Path, programs: &Programs) -> Result<()> {
 }
 
 fn add_mark(root: &Path) -> Result<()> {
-    let script = format!(
-        "#!/bin/sh\necho '<1>{MARK_WORDS}' > /dev/kmsg\n\
-         echo modules: $(busybox tac /proc/modules | busybox cut -d ' ' -f 1) > /dev/console\n\
-         exec busybox poweroff -f\n"
-    );
+    // Small and static, so that its own start adds nothing to what is measured; it goes on as the script.
     let file = root.join(MARK.trim_start_matches('/'));
-    write(&file, &script)?;
-    run::quiet(run::command("chmod", ["0755"]).arg(file))
+    let script = "echo modules: $(busybox tac /proc/modules | busybox cut -d ' ' -f 1) > /dev/console\n\
+                  exec busybox poweroff -f\n";
+    write(&file.with_extension("sh"), script)?;
+    run::quiet(
+        run::command("install", ["-m", "0755"])
+            .arg(programs::bench()?)
+            .arg(file),
+    )
 }
 
 /// The OCI runtime specification's `config.json`. A process 1 ignores signals it does not handle: so the

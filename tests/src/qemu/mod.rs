@@ -118,6 +118,12 @@ impl Machine {
         })
     }
 
+    /// QEMU's process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Cuts the power and puts it back: the guest gets no warning.
     ///
     /// # Errors

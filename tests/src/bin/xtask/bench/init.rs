@@ -3,13 +3,14 @@
 //! the ratio. All times come from the stamps of the services. Then: what rinit keeps in memory, and how often
 //! it wakes up when there is nothing to do.
 
+use super::class::RealTime;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::time::{Duration, Instant};
 use tests::bench::board::{self, BOARD};
 use tests::bench::graph::{self, DUMMY};
 use tests::ns::{Namespace, Recipe};
-use tests::{programs, run, say};
+use tests::{programs, say};
 
 /// Our time over the limit's may be at most this: what dinit needs.
 const GOAL: f64 = 3.4;
@@ -71,7 +72,7 @@ fn rinit() -> Result<Recipe> {
 /// One boot; milliseconds until the last service was ready, by its stamp.
 fn boot(recipe: &Recipe, real_time: bool) -> Result<(Namespace, f64)> {
     let ns = {
-        let _class = real_time.then(Class::enter).transpose()?;
+        let _class = real_time.then(RealTime::enter).transpose()?;
         Namespace::start(recipe)?
     };
     let board = format!("/proc/{}/root{BOARD}", ns.pid()?);
@@ -102,29 +103,6 @@ fn show(name: &str, times: &mut [f64]) -> f64 {
         "{name:<8} {median:6.2} ms  ({best:.2} to {worst:.2})"
     ));
     median
-}
-
-/// While it lives, what we start runs in the real-time class: other work on the host disturbs less.
-struct Class;
-
-impl Class {
-    fn enter() -> Result<Self> {
-        chrt(&["--rr", "--pid", "1"])?;
-        Ok(Self)
-    }
-}
-
-impl Drop for Class {
-    fn drop(&mut self) {
-        if let Err(why) = chrt(&["--other", "--pid", "0"]) {
-            say::failure(&why);
-        }
-    }
-}
-
-/// Changes the class of our first thread, which starts everything.
-fn chrt(how: &[&str]) -> Result<()> {
-    run::quiet(run::command("chrt", how).arg(std::process::id().to_string()))
 }
 
 /// Memory and wake-ups of rinit and its helpers, without the services.
