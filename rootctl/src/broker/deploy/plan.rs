@@ -12,9 +12,10 @@ use crate::menu::owner::{Claim, Taking};
 use crate::menu::{self, EspFile, Menu};
 use crate::store::settings::Settings;
 
-/// Room on the ESP that is never used: this part of it, or at least this many bytes.
+/// Room on the ESP that is left to others (firmware puts its updates there): this part of it, in these bounds in bytes.
 const RESERVE_PART: u64 = 10;
 const RESERVE_LEAST: u64 = 16 << 20;
+const RESERVE_MOST: u64 = 64 << 20;
 
 /// What to do to the ESP, and the record that belongs to it.
 #[derive(Debug, Clone)]
@@ -130,7 +131,7 @@ fn must_fit(copies: &[Copy], text: &str, facts: &Facts) -> Result<()> {
     if needed == 0 {
         return Ok(());
     }
-    let reserve = (facts.space.total / RESERVE_PART).max(RESERVE_LEAST);
+    let reserve = (facts.space.total / RESERVE_PART).clamp(RESERVE_LEAST, RESERVE_MOST);
     if needed.saturating_add(reserve) <= facts.space.free {
         return Ok(());
     }
@@ -293,6 +294,16 @@ mod tests {
             assert!(error.contains(words), "{error} lacks {words}");
         }
         assert!(run(&facts(RESERVE_LEAST + 24_576), &metas).is_ok());
+    }
+
+    #[test]
+    fn a_large_esp_is_not_full_because_a_tenth_of_it_is_used() {
+        let metas = [meta(1), meta(2)];
+        let mut facts = facts(RESERVE_MOST + 24_576);
+        facts.space.total = 250 << 30;
+        assert!(run(&facts, &metas).is_ok());
+        facts.space.free -= 1;
+        assert!(run(&facts, &metas).is_err());
     }
 
     #[test]
