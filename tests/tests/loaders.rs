@@ -30,6 +30,10 @@ fn main() -> std::process::ExitCode {
     )
 }
 
+/// What `rootctl` writes, for the line that every menu of it begins with: a loader must pass over it.
+const GRUB_MENU: &str = include_str!("../../limine/golden/grub.cfg");
+const LIMINE_MENU: &str = include_str!("../../limine/golden/limine.conf");
+
 const KERNEL: &str = "/rootctl/0a.vmz";
 const INITRD: &str = "/rootctl/0b.ird";
 
@@ -68,12 +72,22 @@ fn boots(firmware: Firmware, disk: &Disk, scratch: &Scratch) -> Result<Outcome> 
     Ok(Outcome::Passed)
 }
 
+fn first_line(menu: &str) -> Result<&str> {
+    let line = menu.lines().next().unwrap_or_default();
+    ensure!(
+        line.starts_with('#') && line.contains(" Store "),
+        "the menu does not begin with its store: {line}"
+    );
+    Ok(line)
+}
+
 fn with_grub(firmware: Firmware) -> Result<Outcome> {
     let scratch = Scratch::new("grub-boots")?;
     let disk = disk(&scratch)?;
     grub::install(&disk)?;
     let menu = format!(
-        "set timeout=0\nmenuentry trial {{\n linux {KERNEL} {KERNEL_WORDS} panic=-1\n initrd {INITRD}\n}}\n"
+        "{}\nset timeout=0\nmenuentry trial {{\n linux {KERNEL} {KERNEL_WORDS} panic=-1\n initrd {INITRD}\n}}\n",
+        first_line(GRUB_MENU)?
     );
     disk.esp()?.write("/rootctl/grub.cfg", menu.as_bytes())?;
     boots(firmware, &disk, &scratch)
@@ -95,8 +109,9 @@ fn with_limine(firmware: Firmware) -> Result<Outcome> {
             .collect())
     };
     let menu = format!(
-        "timeout: 0\n\n/trial\n    protocol: linux\n    kernel_path: boot():{KERNEL}#{}\n    \
+        "{}\ntimeout: 0\n\n/trial\n    protocol: linux\n    kernel_path: boot():{KERNEL}#{}\n    \
          module_path: boot():{INITRD}#{}\n    cmdline: {KERNEL_WORDS} panic=-1\n",
+        first_line(LIMINE_MENU)?,
         hash("kernel")?,
         hash("initramfs")?
     );
