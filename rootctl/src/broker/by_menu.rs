@@ -158,6 +158,7 @@ pub(crate) fn must_come_back(new: &Meta, running: Option<&Meta>, accepted: bool)
         Some((
             kernel.vmlinuz.blake2b.clone(),
             kernel.initrd.blake2b.clone(),
+            meta.cmdline.clone(),
         ))
     };
     let proven = running
@@ -168,9 +169,9 @@ pub(crate) fn must_come_back(new: &Meta, running: Option<&Meta>, accepted: bool)
     }
     let id = new.id;
     Guard::refused(format!(
-        "snapshot {id} has another kernel or initramfs than the running system, and this Limine keeps no state (before \
-         11.4, or on BIOS): if that kernel stops before the boot stage, it is started again at every reset, until a person \
-         picks another entry in the menu"
+        "snapshot {id} has another kernel, initramfs or kernel words than the running system, and this Limine keeps no \
+         state (before 11.4, or on BIOS): if that kernel stops before the boot stage, it is started again at every reset, \
+         until a person picks another entry in the menu"
     ))
     .next(format!(
         "with somebody at the console: rootctl deploy {id} --accept-no-return; without: use GRUB, which counts by itself"
@@ -269,8 +270,10 @@ mod tests {
         same.kernel = new.kernel.clone();
         assert!(must_come_back(&new, Some(&same), false).is_ok());
         assert!(must_come_back(&new, Some(&meta(1)), true).is_ok());
+        let mut other_words = same.clone();
+        other_words.cmdline = "mem=1M".into();
         same.kernel.as_mut().unwrap().initrd.blake2b = "0".repeat(128);
-        for running in [Some(&same), Some(&meta(1)), None] {
+        for running in [Some(&same), Some(&other_words), Some(&meta(1)), None] {
             let error = must_come_back(&new, running, false).unwrap_err();
             assert!(error.to_string().contains("at every reset"), "{error}");
         }
