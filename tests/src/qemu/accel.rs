@@ -20,8 +20,7 @@ impl Accel {
     pub(super) const fn words(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            // Not `-cpu max`: with all it adds, a guest's kernel was seen to lock up in the emulator.
-            Self::Tcg => &["-accel", "tcg,thread=multi"],
+            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
         }
     }
 
