@@ -179,7 +179,6 @@ fn find_root(stage: &mut Stage) -> Result<Root> {
         deadline: stage.deadline(),
         degraded: stage.line.degraded,
     };
-    let overlay = matches!(stage.line.mode, Mode::Tmpfs { .. } | Mode::Image);
     let (loader, voice) = (&stage.loader, &mut stage.voice);
     std::thread::scope(|threads| {
         let thread = std::thread::Builder::new();
@@ -187,10 +186,6 @@ fn find_root(stage: &mut Stage) -> Result<Root> {
         let at_once = loader.table().wanted_at_once().iter();
         let mut problems: Vec<String> = at_once.flat_map(|name| loader.load(name)).collect();
         let root = find::find(&wanted, loader, voice);
-        if overlay && root.is_ok() {
-            // Needed in a moment, and the file system's own modules usually still load.
-            problems.extend(loader.load("overlay"));
-        }
         problems.extend(match file_system {
             Ok(thread) => thread.join().unwrap_or_default(),
             Err(_no_thread) => loader.load("btrfs"),

@@ -17,8 +17,6 @@ use crate::say::Voice;
 const DEVICES: &str = "/sys/devices";
 /// When no device is named, this much silence after the first store was seen counts as "no other will come".
 const SETTLED: Duration = Duration::from_secs(1);
-/// What the aliases of processors begin with (`Documentation/ABI/testing/sysfs-devices-system-cpu`).
-const PROCESSOR: &str = "cpu:";
 /// Deepest folder below [`DEVICES`] that is looked into: a disk behind a chain of hubs has about 20 levels.
 const DEPTH: u32 = 40;
 
@@ -283,8 +281,6 @@ impl<'a> Search<'a> {
         collect_aliases(Path::new(DEVICES), 0, &mut aliases);
         aliases.sort_unstable();
         aliases.dedup();
-        // No disk is behind a processor, and the test of its checksum modules takes longer than a disk controller does.
-        aliases.retain(|alias| !alias.starts_with(PROCESSOR));
         for alias in &aliases {
             self.tell(self.loader.load_alias(alias));
         }

@@ -5,7 +5,7 @@
 //! | step | open |
 //! |---|---|
 //! | 1. mount `/proc`, `/sys`, `/dev`, `/run` | `early` |
-//! | 2. read the command line, load modules | `boot`, `modules`, `queue`, `pattern` |
+//! | 2. read the command line, load modules | `boot`, `modules`, `pattern` |
 //! | 3. a trial that Limine's menu starts by default: the menu is put back | `disarm` |
 //! | 4. wait for the root device | `find` (waiting), `device` (matching) |
 //! | 5. open the store, read its two small records | `store` |
@@ -39,7 +39,6 @@ pub mod modules;
 pub mod overlay;
 pub mod pattern;
 pub mod persist;
-pub mod queue;
 pub mod roles;
 pub mod say;
 pub mod select;

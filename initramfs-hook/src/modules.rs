@@ -5,19 +5,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use rootspec::paths::initramfs;
 use sys::module::{Inserted, insert};
 
 use crate::pattern;
-use crate::queue::{Item, Queue, Turn};
 
 /// Largest table that is read, in bytes: the aliases of a whole distribution kernel are about 1.5 MiB.
 const LIMIT: u64 = 16 << 20;
-
-/// How many modules are inserted at once. Half of them usually sleep until the kernel has tested what they offer.
-const WORKERS: usize = 4;
 
 /// The three tables, parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -84,6 +80,28 @@ impl ModuleTable {
         order
     }
 
+    /// The same in groups: a group needs only what is in the groups before it.
+    #[must_use]
+    pub fn waves<'a>(&'a self, name: &str) -> Vec<Vec<&'a str>> {
+        let mut left = self.order(name);
+        let mut waves = Vec::new();
+        while !left.is_empty() {
+            let ready = |name: &&str| {
+                let module = self.modules.get(*name);
+                let mut needs = module.iter().flat_map(|module| &module.needs);
+                !needs.any(|need| left.contains(&need.as_str()))
+            };
+            let (mut wave, mut rest): (Vec<_>, Vec<_>) = left.iter().copied().partition(ready);
+            if wave.is_empty() {
+                // A circle: then one after the other, and the kernel says what is missing.
+                wave = rest.drain(..1).collect();
+            }
+            waves.push(wave);
+            left = rest;
+        }
+        waves
+    }
+
     fn collect<'a>(&'a self, name: &str, seen: &mut HashSet<&'a str>, order: &mut Vec<&'a str>) {
         let Some((name, module)) = self.modules.get_key_value(name) else {
             return;
@@ -146,56 +164,31 @@ impl Loader {
     /// Loads a module and what it needs; returns what went wrong, in words. What does not need each other is loaded at
     /// the same time: some modules measure for a third of a second which of their routines is fastest.
     pub fn load(&self, name: &str) -> Vec<String> {
-        let items: Vec<_> = self
-            .table
-            .order(name)
-            .into_iter()
-            .filter_map(|name| self.item(name))
-            .collect();
-        let workers = WORKERS.min(items.len());
-        let work = Work {
-            queue: Mutex::new(Queue::new(items)),
-            ended: Condvar::new(),
-        };
-        std::thread::scope(|threads| {
-            let help =
-                |_| std::thread::Builder::new().spawn_scoped(threads, || self.work_at(&work));
-            // Without a thread it takes longer, nothing else.
-            let helpers: Vec<_> = (1..workers).map(help).filter_map(Result::ok).collect();
-            let mut problems = self.work_at(&work);
-            problems.extend(
-                helpers
-                    .into_iter()
-                    .filter_map(|helper| helper.join().ok())
-                    .flatten(),
-            );
-            problems
-        })
-    }
-
-    /// What is not loaded yet, and known.
-    fn item<'a>(&'a self, name: &'a str) -> Option<Item<'a>> {
-        let done = self.done.lock().is_ok_and(|done| done.contains(name));
-        let module = self.table.modules.get(name).filter(|_| !done)?;
-        Some(Item {
-            name,
-            needs: module.needs.iter().map(String::as_str).collect(),
-            size: std::fs::metadata(self.file(module)).map_or(0, |found| found.len()),
-        })
-    }
-
-    fn work_at(&self, work: &Work<'_>) -> Vec<String> {
         let mut problems = Vec::new();
-        while let Some(mut turn) = work.next() {
-            match self.insert(turn.name) {
-                Err(error) if turn.kind == Turn::Early && error.is_absent() => turn.again = true,
-                result => {
-                    self.set_done(turn.name);
-                    problems.extend(result.err().map(|error| sys::chain(&error)));
-                }
+        for wave in self.table.waves(name) {
+            match wave.as_slice() {
+                [one] => problems.extend(self.insert(one)),
+                several => problems.extend(self.insert_together(several)),
             }
         }
         problems
+    }
+
+    fn insert_together(&self, names: &[&str]) -> Vec<String> {
+        std::thread::scope(|threads| {
+            let (mut running, mut problems) = (Vec::new(), Vec::new());
+            for name in names {
+                let thread = std::thread::Builder::new();
+                match thread.spawn_scoped(threads, || self.insert(name)) {
+                    Ok(thread) => running.push(thread),
+                    // Without a thread it takes longer, nothing else.
+                    Err(_no_thread) => problems.extend(self.insert(name)),
+                }
+            }
+            let ended = running.into_iter().filter_map(|thread| thread.join().ok());
+            problems.extend(ended.flatten());
+            problems
+        })
     }
 
     /// Loads what drives a device with this alias; returns what went wrong, in words.
@@ -204,85 +197,23 @@ impl Loader {
         names.flat_map(|name| self.load(name)).collect()
     }
 
-    fn insert(&self, name: &str) -> sys::error::Result<()> {
-        let Some(module) = self.table.modules.get(name) else {
-            return Ok(());
-        };
-        // When two threads want the same module, the kernel makes the second one wait and says "exists".
-        match insert(self.file(module), &parameters(&self.cmdline, name)) {
-            Ok(Inserted::New | Inserted::Already) => Ok(()),
-            // The driver looked and found no device of its own: efivarfs on BIOS, crypto without the instructions.
-            Err(error) if matches!(error.errno(), Some(ENODEV | EOPNOTSUPP)) => Ok(()),
-            Err(error) => Err(error),
+    fn insert(&self, name: &str) -> Option<String> {
+        if self.done.lock().is_ok_and(|done| done.contains(name)) {
+            return None;
         }
-    }
-
-    fn file(&self, module: &ModuleFile) -> PathBuf {
-        self.root.join(module.path.trim_start_matches('/'))
-    }
-
-    fn set_done(&self, name: &str) {
+        let module = self.table.modules.get(name)?;
+        let file = self.root.join(module.path.trim_start_matches('/'));
+        // When two threads want the same module, the kernel makes the second one wait and says "exists".
+        let inserted = insert(file, &parameters(&self.cmdline, name));
         if let Ok(mut done) = self.done.lock() {
             done.insert(name.to_owned());
         }
-    }
-}
-
-/// A queue that several threads work at.
-struct Work<'a> {
-    queue: Mutex<Queue<'a>>,
-    /// An insertion has ended: another one may be due.
-    ended: Condvar,
-}
-
-impl<'a> Work<'a> {
-    /// Waits for the next module; `None` when none is left.
-    fn next<'w>(&'w self) -> Option<Insertion<'w, 'a>> {
-        let mut queue = self.lock();
-        loop {
-            if queue.is_empty() {
-                return None;
-            }
-            if let Some((name, kind)) = queue.begin() {
-                let work = self;
-                return Some(Insertion {
-                    name,
-                    kind,
-                    again: false,
-                    work,
-                });
-            }
-            // Something runs, or there would be a next one; and each that runs tells its end, even by a panic.
-            queue = self
-                .ended
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+        match inserted {
+            Ok(Inserted::New | Inserted::Already) => None,
+            // The driver looked and found no device of its own: efivarfs on BIOS, crypto without the instructions.
+            Err(error) if matches!(error.errno(), Some(ENODEV | EOPNOTSUPP)) => None,
+            Err(error) => Some(sys::chain(&error)),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue<'a>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A module that is being inserted; the queue is told its end when this is dropped.
-struct Insertion<'w, 'a> {
-    name: &'a str,
-    kind: Turn,
-    /// It was too early.
-    again: bool,
-    work: &'w Work<'a>,
-}
-
-impl Drop for Insertion<'_, '_> {
-    fn drop(&mut self) {
-        let mut queue = self.work.lock();
-        if self.again {
-            queue.put_back(self.name);
-        } else {
-            queue.end(self.name);
-        }
-        self.work.ended.notify_all();
     }
 }
 
@@ -330,6 +261,14 @@ broken
     fn a_circle_ends_and_an_unknown_name_is_nothing() {
         assert_eq!(table().order("a"), ["b", "a"]);
         assert!(table().order("ext4").is_empty() && table().order("broken").is_empty());
+    }
+
+    #[test]
+    fn what_does_not_need_each_other_is_in_one_group() {
+        let table = ModuleTable::parse("a p b c\nb p d\nc p\nd p\n", "", "");
+        assert_eq!(table.waves("a"), [vec!["d", "c"], vec!["b"], vec!["a"]]);
+        let circle = ModuleTable::parse("a p b\nb p a\n", "", "");
+        assert_eq!(circle.waves("a"), [["b"], ["a"]]);
     }
 
     #[test]
