@@ -84,6 +84,10 @@ pub struct Subvolume {
     pub access: Access,
     /// Transaction of its last change.
     pub generation: u64,
+    /// Transaction of the last change of a file in it.
+    pub changed_in: u64,
+    /// Transaction in which it was made; what it shares with the subvolume it is a snapshot of is not younger.
+    pub made_in: u64,
     /// When it was made, in seconds since 1970 (UTC).
     pub created: u64,
 }
@@ -174,6 +178,8 @@ pub fn info(fd: impl AsFd) -> Result<Subvolume> {
             Access::ReadOnly
         },
         generation: found.generation,
+        changed_in: found.ctransid,
+        made_in: found.otransid,
         created: found.otime.sec,
     })
 }

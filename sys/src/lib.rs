@@ -15,6 +15,7 @@
 //! | `clock` | time since the kernel started |
 //! | `run` | starting a helper program and waiting for it |
 //! | `btrfs` | subvolumes, snapshots, their properties |
+//! | `btrfs_search` | the items of a subvolume's tree, the changed ones first of all |
 //! | `mount` | mounts by descriptor, attributes, classic mounts |
 //! | `mountinfo` | what is mounted where |
 //! | `switchroot` | leaving the initramfs, changing the root |
@@ -41,6 +42,7 @@
 pub mod block;
 pub mod btrfs;
 pub mod btrfs_fs;
+pub mod btrfs_search;
 pub mod cgroup;
 pub mod clock;
 pub mod console;
