@@ -5,6 +5,7 @@
 //! | `id` | snapshot ids and names, unit names: checked once, trusted afterwards |
 //! | `target` | how people name a snapshot (`7`, `web`, `@booted`, `web~2`) and what that resolves to |
 //! | `paths` | every path, directory and file name we own |
+//! | `path_text` | paths as text: bytes that are no UTF-8 are escaped |
 //! | `cmdline` | the kernel command line: parsed by the boot stage, rendered into menus |
 //! | `limine` | the line of `limine.conf` that arms a trial where Limine keeps no state |
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
@@ -29,6 +30,7 @@ pub mod lint;
 pub mod meta;
 mod nearest;
 pub mod over;
+pub mod path_text;
 pub mod paths;
 pub mod plan;
 pub mod protocol;
