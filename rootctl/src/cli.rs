@@ -59,6 +59,8 @@ pub(crate) enum Command {
     /// Make, list and delete snapshots
     #[command(subcommand)]
     Snap(Snap),
+    /// What differs between two snapshots: packages, kernel, /etc, files
+    Diff(Diff),
     /// Run a command in a copy of a snapshot; success keeps the copy as a new snapshot
     Run(Run),
     /// Make a snapshot the next one to boot, on trial
@@ -130,6 +132,48 @@ pub(crate) struct SnapDelete {
     /// Which snapshots
     #[arg(required = true)]
     pub(crate) targets: Vec<String>,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Shows what differs between two snapshots: packages, kernel and initramfs, /etc, /boot, everything else.\n\n\
+        With one TARGET it is compared with its parent. A file that was written anew with the same content is no change. \
+        In front of each path: + added, - removed, ~ modified, > renamed. What lies below a folder that was added, removed \
+        or renamed as a whole is only counted, unless --verbose is given.\n\n\
+        In paths a backslash begins an escape: \\\\ is a backslash, \\xNN another byte."
+)]
+pub(crate) struct Diff {
+    /// The old snapshot; if it is the only one, the new one, compared with its parent
+    #[arg(value_name = "TARGET")]
+    pub(crate) one: String,
+    /// The new snapshot
+    #[arg(value_name = "NEW")]
+    pub(crate) other: Option<String>,
+    /// Only this file or folder and what is below it; may be given several times
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only numbers and bytes
+    #[arg(long)]
+    pub(crate) stat: bool,
+    /// Not what differs in mode, owner, attributes or time only
+    #[arg(long)]
+    pub(crate) content: bool,
+    /// Also files that differ in their time of change only
+    #[arg(long, conflicts_with = "content")]
+    pub(crate) times: bool,
+    /// Show packages
+    #[arg(long)]
+    pub(crate) pkg: bool,
+    /// Show kernel, initramfs and /boot
+    #[arg(long)]
+    pub(crate) boot: bool,
+    /// Show /etc
+    #[arg(long)]
+    pub(crate) etc: bool,
+    /// Show all other files
+    #[arg(long)]
+    pub(crate) files: bool,
 }
 
 /// `run`
@@ -395,6 +439,9 @@ mod tests {
             &["rootctl", "deploy", "1", "--try", "10"],
             &["rootctl", "status", "--esp", "/x"],
             &["rootctl", "status", "-q", "-v"],
+            &["rootctl", "diff"],
+            &["rootctl", "diff", "1", "2", "3"],
+            &["rootctl", "diff", "1", "--times", "--content"],
         ] {
             let error = Cli::try_parse_from(words).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{words:?}");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
+//! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
 //! | `store/by_menu.rs` | trials under a Limine that keeps no state: armed by the menu itself |
 //! | `store/cuts.rs` | the broker dies at every step: what remains, and what the next command makes of it |
@@ -25,6 +26,8 @@ mod by_menu;
 mod cuts;
 #[path = "store/damage.rs"]
 mod damage;
+#[path = "store/diff.rs"]
+mod diff;
 #[path = "store/life.rs"]
 mod life;
 #[path = "store/shared.rs"]
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         cuts::TESTS,
         shared::TESTS,
         socket::TESTS,
+        diff::TESTS,
     ]
     .concat();
     let trials = tests

@@ -10,6 +10,7 @@
 //! | `state` | the state record: read both slots, write the other one |
 //! | `roles` | who is booted, next, good; what a target resolves to |
 //! | `status` | the answers of Status, List and Show |
+//! | `diff` | what differs between two snapshots |
 //! | `menu` | boot menus as a pure function of record and metas: GRUB and Limine |
 //! | `esp` | files on the ESP: copied once, exchanged, collected |
 //! | `deploy` | arming a trial: `plan` decides, `apply` acts step by step |
@@ -33,6 +34,7 @@ mod confirm;
 mod copy;
 mod delete;
 mod deploy;
+mod diff;
 mod esp;
 mod guard;
 mod import;

@@ -10,11 +10,12 @@ use sys::socket::Peer;
 
 use crate::access::{Changers, may_change_here};
 use crate::args::Args;
+use crate::diff::Reader;
 use crate::guard::{self, Guard};
 use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::site::Site;
-use crate::{confirm, copy, delete, deploy, import, initramfs, rollback, run, status, units};
+use crate::{confirm, copy, delete, deploy, diff, import, initramfs, rollback, run, status, units};
 
 /// A reply.
 #[derive(Debug)]
@@ -102,6 +103,13 @@ impl<'a> Service<'a> {
             method::STATUS => json(status::status(&self.look()?)?)?,
             method::LIST => json(status::list(&self.look()?)?)?,
             method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
+            method::DIFF => {
+                let reader = match self.must_be_allowed() {
+                    Ok(()) => Reader::Trusted,
+                    Err(_) => Reader::Anybody,
+                };
+                json(diff::diff(&self.look()?, &take(given)?, reader, progress)?)?
+            }
             method::NEW => json(copy::new(
                 &mut self.change("snap new", progress)?,
                 take(given)?,

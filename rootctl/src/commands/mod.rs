@@ -4,6 +4,7 @@ mod boot;
 mod boot_ok;
 mod completion;
 mod deploy;
+mod diff;
 mod initramfs;
 mod man;
 mod power;
@@ -55,6 +56,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
     match command {
         Command::Status => status::run(context),
         Command::Snap(verb) => snap::run(context, verb),
+        Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Deploy(args) => deploy::run(context, args),
         Command::BootOk(args) => boot_ok::run(context, args),

@@ -149,6 +149,22 @@ fn activated() {
             no.contains("org.rootctl.Store.Refused") && no.contains("may only look"),
             "{no}"
         );
+        let run = r#"{"method":"org.rootctl.Store.Run","parameters":{"target":"1","argv":["sh","-c","mkdir -m 700 /usr/own /usr/all; echo x > /usr/own/secret; chmod 755 /usr/all; echo x > /usr/all/plain"]}}"#;
+        let made = broker.ask(run);
+        assert!(made.contains("\"id\":3"), "{made}");
+        let diff = r#"{"method":"org.rootctl.Store.Diff","parameters":{"to":"3"}}"#;
+        let mine = broker.ask(diff);
+        assert!(
+            mine.contains("/usr/own/secret") && mine.contains("\"hidden\":false"),
+            "{mine}"
+        );
+        let theirs = broker.ask_as(54_321, 54_321, diff);
+        assert!(theirs.contains("/usr/all/plain"), "{theirs}");
+        assert!(
+            !theirs.contains("secret") && theirs.contains("\"hidden\":true"),
+            "{theirs}"
+        );
+        bench.rootctl(&["snap", "delete", "-y", "3"]).code(0);
     } else {
         println!("skipped in part: no python3, so nobody asked as another user");
     }
