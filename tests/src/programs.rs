@@ -124,6 +124,17 @@ pub fn bench() -> Result<PathBuf> {
     Ok(made)
 }
 
+/// Builds the search for changed inodes that `rootctl diff` is measured against.
+///
+/// # Errors
+/// When cargo fails; its own words are on the terminal.
+pub fn inode_search() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["--package", "sys", "--example", "inode_search"]);
+    run_cargo(&mut build)?;
+    made(paths::target().join("release/examples/inode_search"))
+}
+
 /// A program that begins at its own `_start` and calls nobody.
 const BARE: [&str; 8] = [
     "-Copt-level=3",

@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: figures against their goals. No timed tests: a person reads them, on a quiet machine.
 //!
+//! - `diff.rs`: `rootctl diff` on a large tree, against the kernel's search for changed inodes;
 //! - `init.rs`: rinit with fifty services, in namespaces, against a program that only starts them;
 //! - `race.rs`: the boot stage against an initramfs of busybox and shell, in QEMU;
 //! - `class.rs`: the real-time class, for a host that has other work to do.
 
 mod class;
+mod diff;
 mod init;
 mod race;
 
@@ -44,6 +46,12 @@ enum What {
         #[arg(long)]
         rt: bool,
     },
+    /// What differs between two snapshots of a large tree, against the kernel's search for changed inodes
+    Diff {
+        /// How often each
+        #[arg(long, default_value_t = 21)]
+        runs: u32,
+    },
     /// From the start of /init to the system's own, against a busybox initramfs, in QEMU
     Race {
         /// How often each
@@ -69,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         What::BootStage { runs } => boot_stage(runs.max(1))?,
         What::Init { runs, rt } => init::init(runs.max(1), rt)?,
         What::Race { runs, rt } => race::race(runs.max(1), rt)?,
+        What::Diff { runs } => diff::diff(runs.max(1))?,
     }
     // A missed goal is for a person to judge, who knows what else the machine did.
     Ok(ExitCode::SUCCESS)
