@@ -28,6 +28,9 @@ struct Group {
     members: Vec<String>,
 }
 
+/// A key of `[exec]`, and the name in it that is unknown.
+type Unknown = (&'static str, Box<str>);
+
 impl Accounts {
     /// From the texts of both files; lines that make no sense are left out.
     pub(crate) fn parse(passwd: &str, group: &str) -> Self {
@@ -47,27 +50,38 @@ impl Accounts {
         named.map(|group| group.gid).or_else(|| name.parse().ok())
     }
 
-    /// Numbers for a user and a group by name or number, and the user's further groups.
-    fn ids(&self, user: Option<&str>, group: Option<&str>) -> Option<(Ids, Option<&User>)> {
+    /// Numbers for a user and a group by name or number, and the user's further groups. The error is what is
+    /// unknown.
+    fn ids(
+        &self,
+        user: Option<&str>,
+        group: Option<&str>,
+        more: &[Box<str>],
+    ) -> Result<(Ids, Option<&User>), Unknown> {
+        let unknown = || ("user", Box::from(user.unwrap_or("root")));
         let named = user.and_then(|name| self.user(name));
         let uid = match (user, named) {
             (_, Some(known)) => known.uid,
-            (Some(number), None) => number.parse().ok()?,
+            (Some(number), None) => number.parse().ok().ok_or_else(unknown)?,
             (None, None) => 0,
         };
         // A user by number may be known after all.
         let known = named.or_else(|| self.users.iter().find(|other| other.uid == uid));
         let gid = match group {
-            Some(name) => self.gid(name)?,
-            None => known?.gid,
+            Some(name) => self.gid(name).ok_or_else(|| ("group", Box::from(name)))?,
+            None if uid == 0 => known.map_or(0, |known| known.gid),
+            None => known.ok_or_else(unknown)?.gid,
         };
         let mut groups = BTreeSet::from([gid]);
+        for name in more {
+            groups.insert(self.gid(name).ok_or_else(|| ("groups", name.clone()))?);
+        }
         if let Some(known) = known.filter(|_| user.is_some()) {
             let member = |group: &&Group| group.members.contains(&known.name);
             groups.extend(self.groups.iter().filter(member).map(|group| group.gid));
         }
         let groups = groups.into_iter().collect();
-        Some((Ids { uid, gid, groups }, known.filter(|_| user.is_some())))
+        Ok((Ids { uid, gid, groups }, known.filter(|_| user.is_some())))
     }
 }
 
@@ -129,18 +143,18 @@ pub(crate) fn resolve(compiled: &mut Compiled, accounts: &Accounts) {
 }
 
 /// Returns the key and the name that is unknown.
-fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<(&'static str, Box<str>)> {
+fn resolve_unit(unit: &mut Unit, accounts: &Accounts) -> Option<Unknown> {
     let exec = match &mut unit.work {
         Work::Service(exec) | Work::Oneshot(exec) => exec,
         Work::Group | Work::Container(_) => return None,
     };
-    let either = exec.user.clone().or_else(|| exec.group.clone())?;
-    let Some((ids, known)) = accounts.ids(exec.user.as_deref(), exec.group.as_deref()) else {
-        let known = exec.user.as_deref().is_none_or(|user| {
-            accounts.user(user).is_some() || (user.parse::<u32>().is_ok() && exec.group.is_some())
-        });
-        let group = exec.group.clone().filter(|_| known);
-        return Some(group.map_or(("user", either), |group| ("group", group)));
+    if exec.user.is_none() && exec.group.is_none() && exec.groups.is_empty() {
+        return None;
+    }
+    let (user, group) = (exec.user.as_deref(), exec.group.as_deref());
+    let (ids, known) = match accounts.ids(user, group, &exec.groups) {
+        Ok(found) => found,
+        Err(unknown) => return Some(unknown),
     };
     exec.ids = Some(ids);
     let known = known?;
@@ -207,6 +221,18 @@ mod tests {
         assert_eq!((found.uid, found.gid), (1000, 44));
         assert_eq!(ids("user = \"1000\""), None);
         assert_eq!(ids("group = \"web\"").unwrap().uid, 0);
+    }
+
+    #[test]
+    fn further_groups_come_along_and_an_unknown_one_is_said() {
+        let found = plan("user = \"web\"\ngroups = [\"7\", \"log\"]");
+        let ids = found.units[0].exec().unwrap().ids.clone().unwrap();
+        assert_eq!(ids.groups, [7, 33, 44, 55]);
+        let alone = plan("groups = \"video\"");
+        let ids = alone.units[0].exec().unwrap().ids.clone().unwrap();
+        assert_eq!((ids.uid, ids.groups), (0, vec![0, 44]));
+        let wrong = plan("groups = [\"vdeo\"]");
+        assert!(wrong.problems[0].contains("vdeo"), "{:?}", wrong.problems);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 
 use rootspec::compile::{Compiled, Files, Problem, Source, compile};
-use rootspec::plan::Plan;
+use rootspec::plan::{Plan, Work};
 use sys::process::Worker;
 
 use crate::accounts::{self, Accounts};
@@ -166,11 +166,30 @@ pub(crate) fn gather(places: &Places) -> Gathered {
         compiled = files.compile();
     }
     accounts::resolve(&mut compiled, &accounts);
+    pass_on(&mut compiled.plan, |name| std::env::var(name).ok());
     compiled.problems.append(&mut problems);
     Gathered {
         files,
         compiled,
         config,
+    }
+}
+
+/// Variables of our own environment that units ask for (we are a copy of PID 1); what a unit says itself counts more.
+fn pass_on(plan: &mut Plan, value: impl Fn(&str) -> Option<String>) {
+    for unit in &mut plan.units {
+        let (Work::Service(exec) | Work::Oneshot(exec)) = &mut unit.work else {
+            continue;
+        };
+        for name in &exec.env_pass {
+            let said = exec
+                .env
+                .iter()
+                .any(|entry| entry.split('=').next() == Some(&**name));
+            if let (Some(value), false) = (value(name), said) {
+                exec.env.push(format!("{name}={value}").into());
+            }
+        }
     }
 }
 
@@ -194,6 +213,26 @@ mod tests {
         let loaded = rescue("because".to_owned());
         let group = loaded.plan.find(&loaded.config.default_group);
         assert_eq!((group, loaded.plan.problems.len()), (Some(0), 1));
+    }
+
+    #[test]
+    fn a_variable_is_passed_on_unless_the_unit_says_it_itself() {
+        let source = Source {
+            name: "a".parse().unwrap(),
+            file: "a.toml".into(),
+            text: "schema = 1\n[exec]\nstart = \"/x\"\nenv = { B = \"own\" }\nenv_pass = [\"A\", \"B\", \"C\"]\n"
+                .into(),
+        };
+        let mut plan = compile(&[source], &[]);
+        pass_on(&mut plan, |name| (name != "C").then(|| "ours".to_owned()));
+        let env: Vec<&str> = plan.units[0]
+            .exec()
+            .unwrap()
+            .env
+            .iter()
+            .map(|e| &**e)
+            .collect();
+        assert_eq!(env, ["B=own", "A=ours"]);
     }
 
     #[test]

@@ -14,10 +14,12 @@
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
+//! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //! | `check` | the linter: `rinit --check` |
 //!
-//! One program, four roles, chosen by process id and first argument: PID 1, the logger, the shutdown stage, the linter.
+//! One program, five roles, chosen by process id and first argument: PID 1, the logger, the executor, the shutdown
+//! stage, the linter.
 #![forbid(unsafe_code)]
 
 mod accounts;
@@ -25,6 +27,7 @@ mod check;
 mod config;
 mod confirm;
 mod control;
+mod exec;
 mod folders;
 mod gate;
 mod hands;
@@ -52,6 +55,9 @@ Usage: rinit --version
 The running one is asked with: rootctl svc status
 ";
 
+/// Exit code of an executor that could not become its program: the one shells use for that.
+const NOT_STARTED: u8 = 127;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)
@@ -70,6 +76,15 @@ fn main() -> ExitCode {
                 std::thread::sleep(std::time::Duration::from_secs(60));
             }
         }
+        // It may be process 1 of a namespace of its own.
+        (pid, [exec::ROLE, errand, report]) => match exec::Executor::take_over(errand, report) {
+            Some(executor) => {
+                executor.run();
+                ExitCode::from(NOT_STARTED)
+            }
+            None if pid == 1 => boot(),
+            None => usage(),
+        },
         // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
         (1, _) => boot(),
         (_, [logs::ROLE]) => match logs::logger::run() {

@@ -17,6 +17,7 @@
 //! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
 //! | `lint` | what looks wrong although it can be compiled |
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
+//! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
 //! | `spot` | errors that point at a place in a text |
 //! | `nearest` | "did you mean" |
@@ -35,6 +36,7 @@ pub mod paths;
 pub mod plan;
 pub mod protocol;
 pub mod report;
+pub mod setup;
 pub mod spot;
 pub mod state;
 pub mod target;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setup::Setup;
 pub use crate::units::{Kill, Output};
 
 /// First bytes of a plan.
@@ -87,6 +88,8 @@ pub struct Exec {
     pub user: Option<Box<str>>,
     /// Group by name or number, for people.
     pub group: Option<Box<str>>,
+    /// Further groups by name or number, for people.
+    pub groups: Vec<Box<str>>,
     /// User and groups by number, filled in by whoever reads `/etc/passwd`; absent with a user or group: unknown.
     pub ids: Option<Ids>,
     /// Working directory.
@@ -95,6 +98,8 @@ pub struct Exec {
     pub umask: u32,
     /// `NAME=value`, sorted.
     pub env: Vec<Box<str>>,
+    /// Variables of `rinit`'s own environment, put into `env` by whoever reads it.
+    pub env_pass: Vec<Box<str>>,
     /// Waits until no other unit is starting.
     pub idle: bool,
     /// Added to its score when memory runs out.
@@ -113,6 +118,8 @@ pub struct Exec {
     pub console: bool,
     /// Its terminal.
     pub tty: Option<Box<str>>,
+    /// What the executor does before the program; absent: nothing, so PID 1 starts it without one.
+    pub setup: Option<Box<Setup>>,
 }
 
 /// User and groups by number.

@@ -150,7 +150,12 @@ impl Fake {
             .behaviour
             .exec_fails
             .map(|errno| (Stage::Exec, errno));
-        self.dead.push_back(Dead { pid, exit, failed });
+        self.dead.push_back(Dead {
+            pid,
+            exit,
+            failed,
+            words: String::new(),
+        });
         self.occurrences.push_back(Occurrence::Child);
         if let Some(group) = process.group {
             self.tell_if_empty(&group);

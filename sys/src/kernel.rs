@@ -475,6 +475,7 @@ impl Kernel for Linux {
                 if let Ok(Wait::Failed(stage, errno)) = flight.poll() {
                     dead.failed = Some((stage, errno));
                 }
+                flight.words().clone_into(&mut dead.words);
                 flight.landed();
             }
         }

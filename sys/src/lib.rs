@@ -7,6 +7,7 @@
 //! | `copy` | copying one file, link or node with everything that belongs to it |
 //! | `tree` | walking and changing a tree relative to an open folder |
 //! | `process` | starting programs from PID 1, collecting the dead |
+//! | `executor` | the other side of `process`: a copy of our program that prepares itself and becomes another one |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
 //! | `descriptors` | how many descriptors a process may have open |
@@ -51,6 +52,7 @@ pub mod descriptors;
 pub mod efivar;
 pub mod epoll;
 pub mod error;
+pub mod executor;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod fs;

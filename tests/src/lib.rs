@@ -13,13 +13,14 @@
 //! - [`system`]: a whole installed system on a disk; [`guest`]: questions to it while it runs;
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
+//! - [`inside`]: a running rinit there, and questions to it;
 //! - [`bench`]: what the benchmark of boots starts, and how its time stamps are judged;
 //! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
 //!
-//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `supervise`, `stage`, `boot_stage`,
-//! `hooks` (tier 2), `loaders`, `boot`, `hook_boots` (tier 3).
+//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `supervise`, `sandbox`, `stage`,
+//! `boot_stage`, `hooks` (tier 2), `loaders`, `boot`, `hook_boots` (tier 3).
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]
 
@@ -31,6 +32,7 @@ pub mod guest;
 pub mod hooks;
 pub mod host;
 pub mod initramfs;
+pub mod inside;
 pub mod isolate;
 pub mod limine;
 pub mod limine_reader;

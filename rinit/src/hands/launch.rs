@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use rootspec::plan::{Container, Exec, Output, Ready, Unit, Work};
+use rootspec::setup::{Errand, Setup};
 use sys::kernel::Kernel;
-use sys::process::{Ids, Job, Stage};
+use sys::process::{Executor, Ids, Job, Stage};
 
 use super::Hands;
 use super::token::{Kind, token};
@@ -23,8 +24,11 @@ pub(super) fn pid_file(unit: &Unit) -> String {
     format!("{PID_DIR}/{}", unit.name)
 }
 
-/// "cannot {step} its program: {reason}".
-pub(super) fn failure(stage: Stage, error: &std::io::Error) -> String {
+/// "cannot {step} its program: {reason}", or what the executor itself said.
+pub(super) fn failure(stage: Stage, error: &std::io::Error, said: &str) -> String {
+    if stage == Stage::Setup {
+        return said.to_owned();
+    }
     let words = stage.words();
     let why = error.to_string();
     let why = why.split(" (os error").next().unwrap_or_default();
@@ -92,6 +96,7 @@ impl<K: Kernel> Hands<K> {
         }
         self.group(start);
         self.prepare(start, &mut job)?;
+        job.executor = executor(start.unit, start.exec, &job)?;
         let ready = match (start.role, start.unit.ready) {
             (Role::Main, Ready::Fd(number)) => {
                 let number = i32::try_from(number).map_err(|error| error.to_string())?;
@@ -256,7 +261,8 @@ impl<K: Kernel> Hands<K> {
 
 /// Command and surroundings of one process.
 fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
-    if let (Some(who), None) = (exec.user.as_ref().or(exec.group.as_ref()), &exec.ids) {
+    let named = exec.user.as_ref().or(exec.group.as_ref());
+    if let (Some(who), None) = (named.or(exec.groups.first()), &exec.ids) {
         return Err(format!("the user or group {who} is unknown"));
     }
     let argv = match (&unit.work, command) {
@@ -290,7 +296,28 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         listen_pid: false,
         // Not ours, which is as high as it goes.
         descriptors: Some(sys::descriptors::ORDINARY),
+        executor: None,
     })
+}
+
+/// The errand of an executor, for a unit that needs one.
+fn executor(unit: &Unit, exec: &Exec, job: &Job) -> Result<Option<Executor>, String> {
+    let Some(setup) = &exec.setup else {
+        return Ok(None);
+    };
+    let errand = Errand {
+        unit: unit.name.clone(),
+        setup: Setup::clone(setup),
+        argv: job.argv.clone(),
+        env: job.env.clone(),
+        workdir: job.workdir.clone(),
+        ids: exec.ids.clone(),
+        listen_pid: job.listen_pid,
+    };
+    Ok(Some(Executor {
+        role: crate::exec::ROLE.to_owned(),
+        errand: errand.to_bytes()?,
+    }))
 }
 
 /// The runtime's command line (OCI runtime command line interface). It makes no cgroup: the unit has one already.

@@ -418,7 +418,7 @@ impl<K: Kernel> Hands<K> {
             }
             if let Some((stage, errno)) = dead.failed {
                 let error = std::io::Error::from_raw_os_error(errno);
-                let why = launch::failure(stage, &error);
+                let why = launch::failure(stage, &error, &dead.words);
                 inbox.push_back(Event::NotStarted(id, role, why));
                 continue;
             }

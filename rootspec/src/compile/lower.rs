@@ -101,6 +101,13 @@ fn commands(from: &units::Exec, exec: &mut Exec) {
         .collect();
     exec.idle = from.idle;
     exec.oom_score_adj = from.oom_score_adj.unwrap_or_default().clamp(-1000, 1000);
+    exec.groups = boxed(&from.groups);
+    exec.env_pass = boxed(&from.env_pass);
+    exec.setup = super::setup::lower(from).map(Box::new);
+}
+
+fn boxed(names: &units::Names) -> Vec<Box<str>> {
+    names.0.iter().map(|name| name.as_str().into()).collect()
 }
 
 fn conditions(from: &units::Condition) -> Vec<Condition> {

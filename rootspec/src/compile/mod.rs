@@ -8,6 +8,7 @@
 //! | `mod` (here) | the order of the work |
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `lower` | one unit file to one unit of the plan |
+//! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
 
@@ -15,6 +16,7 @@ mod gather;
 mod graph;
 mod lower;
 mod problem;
+mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

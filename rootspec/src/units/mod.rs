@@ -6,10 +6,12 @@
 //! | `value` | durations, sizes, argument lists, signals: how one value is written |
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
+//! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
 //! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
 
+mod attributes;
 mod fill;
 mod layers;
 mod read;
@@ -20,6 +22,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use attributes::{
+    CoredumpFilter, Cpus, IoPriority, LIMIT_NAMES, LimitPair, Limits, MaybePath, Nanos, Nice, Sched,
+};
 pub use fill::Facts;
 pub use layers::Layers;
 pub(crate) use read::octal;
@@ -168,6 +173,36 @@ pub struct Exec {
     pub idle: bool,
     /// Added to its score when memory runs out, -1000 to 1000.
     pub oom_score_adj: Option<i16>,
+    /// Further groups, by name or number.
+    #[serde(default)]
+    pub groups: Names,
+    /// Files of `NAME=value` lines, read at each start.
+    #[serde(default)]
+    pub env_files: Vec<MaybePath>,
+    /// Variables of `rinit`'s own environment that are passed on.
+    #[serde(default)]
+    pub env_pass: Names,
+    /// Variables that are taken away again, wherever they came from.
+    #[serde(default)]
+    pub env_unset: Names,
+    /// Niceness.
+    pub nice: Option<Nice>,
+    /// Scheduling policy.
+    pub sched: Option<Sched>,
+    /// CPUs it may run on.
+    pub affinity: Option<Cpus>,
+    /// I/O priority.
+    pub io: Option<IoPriority>,
+    /// How late timers may fire.
+    pub timer_slack: Option<Nanos>,
+    /// What a core dump holds.
+    pub coredump_filter: Option<CoredumpFilter>,
+    /// Writing to a closed pipe is an error, not the end.
+    #[serde(default)]
+    pub ignore_sigpipe: bool,
+    /// Resource limits.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// `[ready]`

@@ -34,7 +34,7 @@ fn parse_millis(text: &str) -> Option<u64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Size(pub u64);
 
-fn parse_size(text: &str) -> Option<u64> {
+pub(super) fn parse_size(text: &str) -> Option<u64> {
     let (number, factor) = match text.as_bytes().last()? {
         b'K' => (text.strip_suffix('K')?, 1 << 10),
         b'M' => (text.strip_suffix('M')?, 1 << 20),

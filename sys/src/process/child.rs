@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) ids: Option<(u32, u32, Vec<u32>)>,
     /// Limit of open files, soft and hard.
     pub(super) nofile: Option<[u64; 2]>,
+    /// Only directories belong to that user: the executor changes to it.
+    pub(super) stays_root: bool,
     /// Paths to try in order.
     pub(super) programs: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
@@ -224,7 +226,7 @@ fn oom(p: &Prepared) -> Result<(), i32> {
 }
 
 fn identity(p: &Prepared) -> Result<(), i32> {
-    let Some((uid, gid, groups)) = &p.ids else {
+    let (Some((uid, gid, groups)), false) = (&p.ids, p.stays_root) else {
         return Ok(());
     };
     let (list, length) = (groups.as_ptr() as usize, groups.len());

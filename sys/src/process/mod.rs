@@ -24,9 +24,14 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 
 use crate::descriptors::{self, Limit};
 use crate::error::{Cannot, Result, SysError};
+use crate::executor;
 
 /// Where programs without a slash in their name are looked for.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Stage and error number of a report.
+const RECORD: usize = 8;
+/// Longest words of a report; with the record in front they fit into what a pipe takes at once (4096 bytes).
+pub(crate) const WORDS: usize = 2048;
 /// The child's stack. It needs well under 2 KiB; the rest is room for a signal frame of wide registers.
 const STACK: usize = 32 * 1024;
 
@@ -66,6 +71,22 @@ pub struct Job {
     pub listen_pid: bool,
     /// How many descriptors it may have open, as far as we may ourselves; absent: as many as we.
     pub descriptors: Option<Limit>,
+    /// The child becomes a copy of our own program that does the rest, see [`Executor`].
+    pub executor: Option<Executor>,
+}
+
+/// A stop between us and a program, for what may hang or needs memory: mounts, files, filters.
+///
+/// The child still opens terminal and directories itself, and then executes our own program with the words
+/// `ROLE ERRAND REPORT`: two descriptors. From the first it reads what to do; on the second it reports a failure (see
+/// [`crate::executor::Report`]). User, working directory, environment and program are its business, and the start
+/// counts as through when the second descriptor is closed by its exec.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Executor {
+    /// The word that chooses the role.
+    pub role: String,
+    /// What it reads.
+    pub errand: Vec<u8>,
 }
 
 /// Step of a child that failed.
@@ -88,6 +109,8 @@ pub enum Stage {
     Limits,
     /// The program cannot be executed.
     Exec,
+    /// The executor failed and says itself at what.
+    Setup,
 }
 
 impl Stage {
@@ -100,6 +123,7 @@ impl Stage {
             5 => Self::Identity,
             6 => Self::WorkDir,
             7 => Self::Limits,
+            9 => Self::Setup,
             _ => Self::Exec,
         }
     }
@@ -116,6 +140,7 @@ impl Stage {
             Self::WorkDir => "enter the working directory of",
             Self::Limits => "set the limits of",
             Self::Exec => "execute",
+            Self::Setup => "prepare",
         }
     }
 }
@@ -144,6 +169,7 @@ pub struct Flight {
     report: File,
     memory: Option<Memory>,
     failed: Option<Wait>,
+    words: String,
 }
 
 impl Flight {
@@ -156,9 +182,15 @@ impl Flight {
             // What follows the record is the end of the pipe, which would look like success.
             return Ok(failed);
         }
-        let mut record = [0; 8];
-        let found = match self.report.read(&mut record) {
-            Ok(8) => Wait::from_record(record),
+        // A report is written at once, so it is read at once.
+        let mut report = [0; RECORD + WORDS];
+        let found = match self.report.read(&mut report) {
+            Ok(length) if length >= RECORD => {
+                let (record, words) = report.split_at(RECORD);
+                let words = words.get(..length.saturating_sub(RECORD));
+                self.words = String::from_utf8_lossy(words.unwrap_or_default()).into_owned();
+                Wait::from_record(record.try_into().unwrap_or_default())
+            }
             // The pipe is closed by exec, and by a death before exec: the latter is told by the exit status.
             Ok(_) => Wait::Executed,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -176,6 +208,12 @@ impl Flight {
             Wait::Flying => {}
         }
         Ok(found)
+    }
+
+    /// What the executor says about a failure; empty: nothing more than the step.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        &self.words
     }
 
     /// To be called when the process has been collected: nobody uses its memory any more.
@@ -225,7 +263,24 @@ pub fn spawn(
     let name = job.argv.first().map_or("", String::as_str);
     let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).cannot("start", name)?;
-    let lifted = lift(fds).cannot("start", name)?;
+    // The executor's two descriptors come after all others.
+    let next = fds
+        .iter()
+        .map(|(_, to)| *to)
+        .max()
+        .unwrap_or(2)
+        .max(2)
+        .saturating_add(1);
+    let errand = match &job.executor {
+        Some(executor) => Some(executor::errand(&executor.errand).cannot("start", name)?),
+        None => None,
+    };
+    let mut fds = fds.to_vec();
+    if let Some(errand) = &errand {
+        fds.push((errand.as_fd(), next));
+        fds.push((told.as_fd(), next.saturating_add(1)));
+    }
+    let lifted = lift(&fds).cannot("start", name)?;
     let fds: Vec<_> = lifted.iter().map(|(fd, to)| (fd.as_fd(), *to)).collect();
     let prepared = Box::new(prepare(job, &fds, told.as_raw_fd())?);
     let mut stack: Vec<u64> = Vec::new();
@@ -275,6 +330,7 @@ pub fn spawn(
         report: File::from(report),
         memory,
         failed: None,
+        words: String::new(),
     };
     Ok(Spawned { pid, pidfd, flight })
 }
@@ -303,10 +359,23 @@ fn c_string(text: &str) -> Result<CString> {
 
 fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<child::Prepared> {
     let mut strings = Vec::new();
-    let mut argv = pointers(&job.argv, &mut strings)?;
-    let mut envp = pointers(&job.env, &mut strings)?;
+    let own = job.executor.as_ref().map(|executor| {
+        let last = fds.iter().map(|(_, to)| *to).max().unwrap_or_default();
+        let numbers = [last.saturating_sub(1), last].map(|number| number.to_string());
+        let [errand, report] = numbers;
+        vec![
+            executor::NAME.to_owned(),
+            executor.role.clone(),
+            errand,
+            report,
+        ]
+    });
+    let argv_words = own.as_ref().unwrap_or(&job.argv);
+    let mut argv = pointers(argv_words, &mut strings)?;
+    let env: &[String] = if own.is_some() { &[] } else { &job.env };
+    let mut envp = pointers(env, &mut strings)?;
     let mut pid_text = std::ptr::null_mut();
-    if job.listen_pid {
+    if job.listen_pid && own.is_none() {
         let mut text = b"LISTEN_PID=".to_vec();
         let name = text.len();
         text.resize(name.saturating_add(11), 0);
@@ -323,14 +392,21 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
         Some(path) => Some((c_string(path)?, [true, out, err])),
         None => None,
     };
-    let workdir = c_string(job.workdir.as_deref().unwrap_or("/"))?;
+    let workdir = match &own {
+        Some(_) => None,
+        None => Some(c_string(job.workdir.as_deref().unwrap_or("/"))?),
+    };
+    let programs = match &own {
+        Some(_) => vec![c_string(executor::PROGRAM)?],
+        None => programs(job.argv.first().map_or("", String::as_str))?,
+    };
     Ok(child::Prepared {
         report,
         moves: fds.iter().map(|(fd, to)| (fd.as_raw_fd(), *to)).collect(),
         above: top.saturating_add(1),
         tty,
         dirs: dirs(&job.dirs)?,
-        workdir: Some(workdir),
+        workdir,
         umask: job.umask,
         oom: match job.oom_score_adj {
             0 => Vec::new(),
@@ -340,11 +416,12 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
             .ids
             .as_ref()
             .map(|ids| (ids.uid, ids.gid, ids.groups.clone())),
-        programs: programs(job.argv.first().map_or("", String::as_str))?,
         nofile: job.descriptors.map(|limit| {
             let given = limit.within(descriptors::own());
             [given.soft, given.hard]
         }),
+        stays_root: own.is_some(),
+        programs,
         argv,
         envp,
         pid_text,
@@ -403,7 +480,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// A process that was collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dead {
     /// Its process id, free for others from now on.
     pub pid: u32,
@@ -411,6 +488,8 @@ pub struct Dead {
     pub exit: Exit,
     /// The step it failed at before it could execute its program; told by whoever watched its [`Flight`].
     pub failed: Option<(Stage, i32)>,
+    /// What the executor said about that.
+    pub words: String,
 }
 
 /// Collects one dead child, own or inherited, without waiting; `None`: there is none.
@@ -422,6 +501,7 @@ pub fn reap() -> Option<Dead> {
         pid: u32::try_from(pid.as_raw_nonzero().get()).ok()?,
         exit: exit_of(status),
         failed: None,
+        words: String::new(),
     })
 }
 

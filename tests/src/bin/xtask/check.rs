@@ -25,6 +25,7 @@ const KERNEL_TESTS: &[&str] = &[
     "namespaces",
     "init",
     "supervise",
+    "sandbox",
     "stage",
     "boot_stage",
     "hooks",

@@ -1,0 +1,107 @@
+//! What stands between PID 1 and a program: the work of the executor (`rinit @exec`), in plain values.
+//!
+//! PID 1 only passes this on. Opening files, mounting and everything else that can hang or fail is done by the
+//! executor, a process of the unit, with the kernel's numbers that are already here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Ids;
+
+/// Attributes of a process beyond those that PID 1 sets itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Files of `NAME=value` lines.
+    pub env_files: Vec<Place>,
+    /// Names taken out of the environment last.
+    pub env_unset: Vec<Box<str>>,
+    /// Niceness.
+    pub nice: Option<i8>,
+    /// Scheduling policy and priority.
+    pub sched: Option<(u32, u32)>,
+    /// CPUs; none: all.
+    pub affinity: Vec<u16>,
+    /// I/O priority (`linux/ioprio.h`).
+    pub io: Option<u16>,
+    /// Nanoseconds.
+    pub timer_slack: Option<u64>,
+    /// Bits of core(5).
+    pub coredump_filter: Option<u32>,
+    /// SIGPIPE is ignored.
+    pub ignore_sigpipe: bool,
+    /// Limits: number, soft, hard; the largest number is infinity.
+    pub limits: Vec<(u32, u64, u64)>,
+}
+
+/// A path that may be allowed to be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Absolute.
+    pub path: Box<str>,
+    /// It may be missing.
+    pub optional: bool,
+}
+
+/// What PID 1 tells one executor.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errand {
+    /// The unit's name.
+    pub unit: Box<str>,
+    /// The attributes.
+    pub setup: Setup,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory; absent: `/`.
+    pub workdir: Option<String>,
+    /// Absent: root.
+    pub ids: Option<Ids>,
+    /// Adds `LISTEN_PID`.
+    pub listen_pid: bool,
+}
+
+impl Errand {
+    /// The binary form. Both sides are one program, so it has no version.
+    ///
+    /// # Errors
+    /// Memory is short, in words.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        postcard::to_allocvec(self).map_err(|error| error.to_string())
+    }
+
+    /// Reads the binary form.
+    ///
+    /// # Errors
+    /// It is damaged, in words.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        postcard::from_bytes(bytes).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errand_arrives_as_it_was_sent_and_a_cut_one_is_an_error() {
+        let errand = Errand {
+            unit: "web".into(),
+            setup: Setup {
+                nice: Some(-5),
+                limits: vec![(7, 1024, u64::MAX)],
+                ..Setup::default()
+            },
+            argv: vec!["/bin/true".into()],
+            listen_pid: true,
+            ..Errand::default()
+        };
+        let bytes = errand.to_bytes().unwrap();
+        assert_eq!(Errand::from_bytes(&bytes), Ok(errand));
+        for length in 0..bytes.len() {
+            assert!(
+                Errand::from_bytes(&bytes[..length]).is_err(),
+                "cut at {length}"
+            );
+        }
+    }
+}
