@@ -11,6 +11,7 @@ use sys::process::Worker;
 
 use crate::accounts::{self, Accounts};
 use crate::config::{self, Config};
+use crate::filter;
 use crate::folders::{self, FILE, Places};
 
 /// How long the child may take, in milliseconds.
@@ -166,6 +167,7 @@ pub(crate) fn gather(places: &Places) -> Gathered {
         compiled = files.compile();
     }
     accounts::resolve(&mut compiled, &accounts);
+    filter::compile_all(&mut compiled);
     pass_on(&mut compiled.plan, |name| std::env::var(name).ok());
     compiled.problems.append(&mut problems);
     Gathered {

@@ -5,6 +5,7 @@
 //! | `init` | PID 1 at work: start, the loop, what happens after each lap |
 //! | `setup` | the first steps: file systems, host name, machine id |
 //! | `load` | unit files to a plan, in a child; `folders`, `accounts` and `config` are read there too |
+//! | `filter` | lists of system calls to programs for the kernel |
 //! | `supervisor` | the pure machine that decides what units do; begin with its page |
 //! | `supervise` | machine and hands together; panics end here |
 //! | `hands` | doing what was decided: processes, pipes, cgroups, sockets |
@@ -28,6 +29,7 @@ mod config;
 mod confirm;
 mod control;
 mod exec;
+mod filter;
 mod folders;
 mod gate;
 mod hands;

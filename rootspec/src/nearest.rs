@@ -6,6 +6,14 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
     (best.0 <= word.len().div_ceil(3)).then_some(best.1)
 }
 
+/// "unknown {what} "{word}", did you mean "{best}"?"; without a near one, `otherwise` says where to look.
+pub(crate) fn unknown(what: &str, word: &str, known: &[&str], otherwise: &str) -> String {
+    match nearest(word, known) {
+        Some(best) => format!("unknown {what} \"{word}\", did you mean \"{best}\"?"),
+        None => format!("unknown {what} \"{word}\", {otherwise}"),
+    }
+}
+
 /// Levenshtein's distance, one row at a time.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();

@@ -30,6 +30,89 @@ pub struct Setup {
     pub ignore_sigpipe: bool,
     /// Limits: number, soft, hard; the largest number is infinity.
     pub limits: Vec<(u32, u64, u64)>,
+    /// What the program may see and do.
+    pub sandbox: Sandbox,
+}
+
+/// What a program may see and do; the default is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "namespaces come one by one")]
+pub struct Sandbox {
+    /// It has mounts of its own.
+    pub own_mounts: bool,
+    /// It has a network of its own.
+    pub own_net: bool,
+    /// It has System V IPC of its own.
+    pub own_ipc: bool,
+    /// It has process ids of its own; PID 1 sees to that.
+    pub own_pids: bool,
+    /// It has a host name of its own.
+    pub own_hostname: bool,
+    /// What is mounted for it, parents before what is in them.
+    pub mounts: Vec<Mount>,
+    /// Capabilities that it can ever have; absent: all.
+    pub bounding: Option<u64>,
+    /// Capabilities that it has without being root.
+    pub ambient: u64,
+    /// `linux/securebits.h`.
+    pub secure_bits: u32,
+    /// Programs gain nothing by set-user-id.
+    pub no_new_privs: bool,
+    /// System calls; absent: all.
+    pub filter: Option<Filter>,
+}
+
+/// One mount of a program's own view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The key that asks for it, for messages.
+    pub key: Box<str>,
+    /// Where.
+    pub at: Box<str>,
+    /// What it is about may be missing.
+    pub optional: bool,
+    /// What appears there.
+    pub what: What,
+}
+
+/// What appears at a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// What is there, and it can only be read.
+    ReadOnly,
+    /// What was there before anything was changed.
+    Writable,
+    /// What is somewhere else.
+    Bind {
+        /// Where it is.
+        from: Box<str>,
+        /// It can only be read.
+        read_only: bool,
+    },
+    /// An empty folder in memory, with these options.
+    Tmpfs(Box<str>),
+    /// Nothing.
+    Hidden,
+    /// Harmless devices.
+    Devices,
+    /// A new instance of a file system of the kernel.
+    New(Box<str>),
+}
+
+/// Which system calls may be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// The calls named are allowed and all others refused, or the other way round.
+    pub named_are_allowed: bool,
+    /// Numbers of calls on this machine, sorted.
+    pub calls: Vec<u32>,
+    /// The error a refused call returns; absent: its process is killed.
+    pub errno: Option<u16>,
+    /// Refused calls are noted in the kernel's log.
+    pub log: bool,
+    /// The same for the kernel, filled in by whoever loads the plan: one number per instruction, code, two jumps and
+    /// operand from high to low (`struct sock_filter`).
+    pub program: Vec<u64>,
 }
 
 /// A path that may be allowed to be missing.

@@ -28,6 +28,7 @@
 //! | `console` | saying something on every console without ever waiting for it |
 //! | `efivar` | EFI variables |
 //! | `power` | reboot, power-off, halt |
+//! | `privilege` | capabilities, system calls: what is given up for good |
 //! | `namespace` | namespaces and sessions of this process, being process 1 of one |
 //! | `inherit` | descriptors left open by whoever started us, waiting on them |
 //! | `node` | device nodes, owners, times, attributes |
@@ -68,6 +69,7 @@ pub mod namespace;
 pub mod node;
 pub mod peek;
 pub mod power;
+pub mod privilege;
 pub mod process;
 pub mod run;
 pub mod signal;

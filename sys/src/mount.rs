@@ -123,6 +123,31 @@ impl Mount {
             .cannot("mount", path)
     }
 
+    /// [`Mount::copy_of`] an absolute path.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn at(path: impl AsRef<Path>, reach: Reach) -> Result<Self> {
+        Self::copy_of(CWD, path, reach)
+    }
+
+    /// [`Mount::attach`] at an absolute path.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn attach_at(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.attach(CWD, path)
+    }
+
+    /// True if its root is a folder, false if it is a file or a device.
+    ///
+    /// # Errors
+    /// What stat(2) reports.
+    pub fn is_folder(&self) -> Result<bool> {
+        let found = rustix::fs::fstat(&self.0).cannot("look at", "a mount")?;
+        Ok(rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir())
+    }
+
     /// Gives the mount these properties in addition to what it has.
     ///
     /// # Errors
@@ -298,6 +323,15 @@ pub fn remount_read_only(path: impl AsRef<Path>) -> Result<()> {
 pub fn make_private(path: impl AsRef<Path>) -> Result<()> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change(path.as_ref(), flags).cannot("make private", path)
+}
+
+/// Lets mount events of the namespace we came from travel to us, but none of ours to it, for everything below `path`.
+///
+/// # Errors
+/// `path` is no mount.
+pub fn receive_only(path: impl AsRef<Path>) -> Result<()> {
+    let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    rustix::mount::mount_change(path.as_ref(), flags).cannot("separate", path)
 }
 
 /// Moves a mount to another place.

@@ -29,6 +29,34 @@ pub fn leave(which: Namespaces) -> Result<()> {
     unsafe { unshare_unsafe(flags) }.cannot("leave", "the namespaces")
 }
 
+/// One thing a process can have for itself at once, without a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Mounts.
+    Mounts,
+    /// Network devices, addresses, ports, abstract sockets.
+    Network,
+    /// System V IPC, POSIX message queues.
+    Ipc,
+    /// The host name.
+    HostName,
+}
+
+/// Leaves one namespace for a new one.
+///
+/// # Errors
+/// We are not root (`EPERM`), or there are too many already (`ENOSPC`).
+pub fn have_own(what: Own) -> Result<()> {
+    let (flags, shown) = match what {
+        Own::Mounts => (UnshareFlags::NEWNS, "mounts"),
+        Own::Network => (UnshareFlags::NEWNET, "network"),
+        Own::Ipc => (UnshareFlags::NEWIPC, "IPC"),
+        Own::HostName => (UnshareFlags::NEWUTS, "host name"),
+    };
+    // SAFETY: none of these flags is CLONE_FILES, so no thread ever sees another table of descriptors.
+    unsafe { unshare_unsafe(flags) }.cannot("make a namespace of", shown)
+}
+
 /// Becomes the leader of a session of its own: signals of the caller's terminal no longer arrive. A process that leads
 /// one already keeps it.
 pub fn leave_session() {

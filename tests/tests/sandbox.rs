@@ -15,6 +15,13 @@ fn main() -> std::process::ExitCode {
                 failures,
             ),
             test("a_socket_reaches_a_process_behind_an_executor", sockets),
+            test("a_unit_writes_and_sees_only_what_its_sandbox_leaves", files),
+            test("parts_of_the_kernel_are_protected", protected),
+            test("private_things_are_a_units_own", private),
+            test("capabilities_are_what_the_unit_says", capabilities),
+            test("system_calls_are_filtered", calls),
+            test("the_profiles_let_an_ordinary_program_run", profiles),
+            test("a_sandbox_that_cannot_be_made_costs_one_unit", refusals),
         ],
     )
 }
@@ -173,5 +180,315 @@ fn sockets() -> Result<Outcome> {
     holds(&said, &["1 in 0", "3"])?;
     // Neither errand nor report are left open.
     ensure!(said == inside.done("without")?, "{said}");
+    Ok(Outcome::Passed)
+}
+
+/// Says for a path whether it can be written to.
+const WRITES: &str =
+    "w() { if (echo x > $1) 2>/dev/null; then echo \"w $1\"; else echo \"- $1\"; fi; }\n";
+
+fn files() -> Result<Outcome> {
+    let look = format!(
+        "{WRITES}for f in /etc/x /usr/x /tmp/x /var/tmp/x /var/lib/a/x /srv/open/x /srv/closed/x /srv/other/x /mnt/x \
+         /srv/to/x /srv/to-ro/x /dev/null /home/web/data/x /home/x; do w $f; done\n\
+         echo home $(busybox ls -A /home /home/web)\necho opt $(busybox ls -A /opt)\n\
+         echo secret $(busybox wc -c < /etc/secret)\nbusybox cat /srv/to-ro/file"
+    );
+    let text = script(&look)
+        + "[dirs]\nstate = \"a\"\n[sandbox]\nsystem = \"strict\"\nhome = \"hide\"\nprivate = [\"tmp\"]\n\
+           rw = [\"/srv\", \"/home/web/data\", \"-/absent\"]\nro = [\"/srv/closed\"]\nhidden = [\"/opt\", \"/etc/secret\"]\n\
+           tmpfs = [\"/mnt:1M\"]\nbind = [\"/srv/from:/srv/to\"]\nbind_ro = [\"/srv/from:/srv/to-ro\"]\n";
+    let inside = Inside::start_with(&[("a", &text)], |recipe| {
+        let places = [
+            "/var/tmp/file",
+            "/srv/open/file",
+            "/srv/closed/file",
+            "/srv/other/file",
+            "/srv/from/file",
+            "/srv/to/old",
+            "/srv/to-ro/old",
+            "/mnt/file",
+            "/opt/file",
+            "/home/web/data/file",
+            "/home/web/letter",
+            "/etc/secret",
+        ];
+        places
+            .iter()
+            .fold(recipe, |recipe, place| recipe.text(place, "original\n"))
+    })?;
+    let said = inside.done("a")?;
+    holds(
+        &said,
+        &[
+            "- /etc/x",
+            "- /usr/x",
+            "w /tmp/x",
+            "w /var/tmp/x",
+            "w /var/lib/a/x",
+            "w /srv/open/x",
+            "- /srv/closed/x",
+            "w /srv/other/x",
+            "w /mnt/x",
+            "w /srv/to/x",
+            "- /srv/to-ro/x",
+            "w /dev/null",
+            "w /home/web/data/x",
+            "- /home/x",
+            "home /home: web /home/web: data",
+            "opt",
+            "secret 0",
+            "original",
+        ],
+    )?;
+    // Outside everything is as it was, but for what was meant to be written.
+    for (path, there) in [
+        ("/tmp/x", false),
+        ("/mnt/x", false),
+        ("/srv/to/x", false),
+        ("/srv/from/x", true),
+        ("/srv/open/x", true),
+    ] {
+        ensure!(inside.read(path).is_ok() == there, "{path}");
+    }
+    ensure!(inside.read("/etc/secret")? == "original\n");
+    ensure!(
+        !inside.read("/proc/1/mounts")?.contains("/srv/to"),
+        "a mount came out"
+    );
+    Ok(Outcome::Passed)
+}
+
+/// The numbers of a line like `CapBnd:\t…` in what a unit said.
+fn mask(said: &str, name: &str) -> Result<u64> {
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    let digits = line.with_context(|| format!("no {name} in\n{said}"))?;
+    u64::from_str_radix(digits.trim(), 16).context("no number")
+}
+
+fn protected() -> Result<Outcome> {
+    let look = format!(
+        "{WRITES}busybox hostname mine; busybox hostname\nw /proc/sys/kernel/panic; w /proc/sysrq-trigger; w /dev/null\n\
+         busybox mkdir /sys/fs/cgroup/mine 2>/dev/null || echo no cgroup\necho log $(busybox wc -c < /proc/kmsg)\n\
+         echo modules $(busybox ls /usr/lib/modules)\nbusybox grep CapBnd /proc/self/status"
+    );
+    let all = script(&look)
+        + "[sandbox]\nprotect = [\"hostname\", \"clock\", \"tunables\", \"modules\", \"klog\", \"cgroups\"]\n";
+    let open = script("busybox hostname; busybox grep CapBnd /proc/self/status")
+        + "[deps]\nafter = [\"all\"]\n";
+    let inside = Inside::start_with(&[("all", &all), ("open", &open)], |recipe| {
+        recipe.text("/usr/lib/modules/6.1/modules.dep", "")
+    })?;
+    let said = inside.done("all")?;
+    let lines = [
+        "mine",
+        "- /proc/sys/kernel/panic",
+        "- /proc/sysrq-trigger",
+        "w /dev/null",
+        "no cgroup",
+        "log 0",
+        "modules",
+    ];
+    holds(&said, &lines)?;
+    // SYS_MODULE, SYS_TIME, SYSLOG, WAKE_ALARM.
+    let gone = 1 << 16 | 1 << 25 | 1 << 34 | 1 << 35;
+    let open = inside.done("open")?;
+    holds(&open, &["namespace"])?;
+    let all = mask(&open, "CapBnd")?;
+    ensure!(mask(&said, "CapBnd")? == all & !gone, "{said}");
+    Ok(Outcome::Passed)
+}
+
+fn private() -> Result<Outcome> {
+    let look = "echo pid $$\nbusybox ps -o pid,comm\necho devices $(busybox ls /dev)\n\
+                busybox mknod /dev/shm/m c 1 3 2>/dev/null || echo no node\n\
+                busybox ip -o link | busybox sed 's/^/link /'\necho ipc $(busybox readlink /proc/self/ns/ipc)\n\
+                echo x > /dev/null && echo x > /dev/shm/x && echo written";
+    let text = script(look) + "[sandbox]\nprivate = [\"devices\", \"net\", \"ipc\", \"pids\"]\n";
+    let inside = Inside::start(&[("a", &text)])?;
+    let said = inside.done("a")?;
+    holds(&said, &["pid 1", "no node", "written"])?;
+    let ids = said
+        .lines()
+        .filter(|line| line.trim().ends_with("sh") || line.contains("rinit"));
+    ensure!(ids.count() == 1 && !said.contains("rinit"), "{said}");
+    ensure!(
+        said.contains(
+            "devices fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+        ),
+        "{said}"
+    );
+    let links: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("link "))
+        .collect();
+    ensure!(
+        links.len() == 1 && links[0].contains("lo:") && links[0].contains("UP"),
+        "{said}"
+    );
+    let outside = std::fs::read_link(format!("/proc/{}/ns/ipc", inside.ns.pid()?))?;
+    ensure!(
+        !said.contains(&format!("ipc {}\n", outside.display())),
+        "{said}"
+    );
+    // PID 1 knows it by its own number.
+    ensure!(inside.unit("a")?["state"] == "up");
+    Ok(Outcome::Passed)
+}
+
+fn capabilities() -> Result<Outcome> {
+    let look = script("busybox grep -E '^(Cap|NoNewPrivs|Uid)' /proc/self/status");
+    let units = [
+        (
+            "user",
+            format!(
+                "{look}user = \"web\"\n[sandbox]\nambient = [\"CAP_NET_BIND_SERVICE\"]\ncaps = []\nno_new_privs = true\n"
+            ),
+        ),
+        (
+            "root",
+            format!("{look}[sandbox]\ncaps = [\"chown\", \"CAP_KILL\"]\n"),
+        ),
+        (
+            "noroot",
+            format!("{look}[sandbox]\nsecurebits = [\"noroot\", \"noroot-locked\"]\n"),
+        ),
+    ];
+    let units: Vec<_> = units
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let inside = Inside::start(&units)?;
+    let user = inside.done("user")?;
+    holds(&user, &["NoNewPrivs:\t1", "Uid:\t33\t33\t33\t33"])?;
+    for set in ["CapBnd", "CapEff", "CapPrm", "CapAmb", "CapInh"] {
+        ensure!(mask(&user, set)? == 1 << 10, "{set}\n{user}");
+    }
+    let root = inside.done("root")?;
+    holds(&root, &["NoNewPrivs:\t0", "Uid:\t0\t0\t0\t0"])?;
+    for set in ["CapBnd", "CapEff", "CapPrm"] {
+        ensure!(mask(&root, set)? == 1 << 5 | 1, "{set}\n{root}");
+    }
+    let noroot = inside.done("noroot")?;
+    ensure!(
+        mask(&noroot, "CapEff")? == 0 && mask(&noroot, "CapBnd")? != 0,
+        "{noroot}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn calls() -> Result<Outcome> {
+    let look = script(
+        "busybox mkdir /run/d; busybox chown 33 /etc/f; echo > /etc/f\nbusybox grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status",
+    );
+    let units = [
+        (
+            "deny",
+            format!(
+                "{look}[sandbox.seccomp]\ndeny = [\"mkdir\", \"mkdirat\", \"@swap\"]\nerrno = \"ENOSYS\"\nlog = true\n"
+            ),
+        ),
+        (
+            "allow",
+            format!(
+                "{look}[sandbox.seccomp]\nallow = [\"@system-service\"]\ndeny = [\"@chown\"]\n"
+            ),
+        ),
+        (
+            "kill",
+            format!(
+                "{}[sandbox.seccomp]\ndeny = [\"mkdir\", \"mkdirat\"]\nerrno = \"kill\"\n",
+                script("busybox mkdir /run/k; echo code $?")
+            ),
+        ),
+    ];
+    let units: Vec<_> = units
+        .iter()
+        .map(|(name, text)| (*name, text.as_str()))
+        .collect();
+    let inside = Inside::start_with(&units, |recipe| recipe.text("/etc/f", ""))?;
+    let filtered = ["Seccomp:\t2", "NoNewPrivs:\t1"];
+    let said = inside.done("deny")?;
+    holds(&said, &filtered)?;
+    ensure!(said.contains("/run/d': Function not implemented"), "{said}");
+    let said = inside.done("allow")?;
+    holds(&said, &filtered)?;
+    ensure!(said.contains("/etc/f: Operation not permitted"), "{said}");
+    // 128 and SIGSYS.
+    holds(&inside.done("kill")?, &["code 159"])?;
+    Ok(Outcome::Passed)
+}
+
+fn profiles() -> Result<Outcome> {
+    let look = format!(
+        "{WRITES}w /etc/x; w /tmp/x; w /var/lib/a/x; busybox id -u; busybox ls / | busybox sort > /tmp/list"
+    );
+    let unit = |profile: &str, more: &str| {
+        format!(
+            "{}user = \"web\"\n[dirs]\nstate = \"a\"\n[sandbox]\nprofile = \"{profile}\"\n{more}",
+            script(&look)
+        )
+    };
+    let (base, strict) = (unit("base", ""), unit("strict", "home = \"ro\"\n"));
+    let stays = "[exec]\nstart = \"/bin/busybox sleep 100000\"\n[sandbox]\nprofile = \"strict\"\n";
+    let inside = Inside::start(&[("base", &base), ("strict", &strict), ("stays", stays)])?;
+    for name in ["base", "strict"] {
+        holds(
+            &inside.done(name)?,
+            &["- /etc/x", "w /tmp/x", "w /var/lib/a/x", "33"],
+        )?;
+    }
+    ensure!(inside.unit("stays")?["state"] == "up");
+    inside.call("Restart", &serde_json::json!({ "units": ["stays"] }))?;
+    ensure!(inside.unit("stays")?["state"] == "up");
+    Ok(Outcome::Passed)
+}
+
+fn refusals() -> Result<Outcome> {
+    let run = |sandbox: &str| {
+        format!(
+            "[exec]\nstart = \"/bin/busybox sleep 100000\"\n[restart]\npolicy = \"no\"\n[sandbox]\n{sandbox}"
+        )
+    };
+    let units = [
+        (
+            "absent",
+            run("bind = [\"/absent:/srv\"]\n"),
+            "[sandbox] bind: cannot mount /absent: No such file or directory; next: rootctl svc logs absent",
+        ),
+        (
+            "place",
+            run("tmpfs = [\"/absent\"]\n"),
+            "[sandbox] tmpfs: cannot mount on /absent: No such file or directory; next: rootctl svc logs place",
+        ),
+        (
+            "maybe",
+            run("bind = [\"-/absent:/srv\"]\nhidden = [\"-/absent\"]\n"),
+            "",
+        ),
+    ];
+    let mut all: Vec<_> = units
+        .iter()
+        .map(|(name, text, _)| (*name, text.as_str()))
+        .collect();
+    let typo = run("caps = [\"CAP_NET_ADMN\"]\n");
+    all.push(("typo", &typo));
+    let inside = Inside::start(&all)?;
+    for (name, _, reason) in &units {
+        let state = if reason.is_empty() { "up" } else { "failed" };
+        let found = inside.unit(name)?;
+        ensure!(
+            found["state"] == state && found["reason"] == *reason,
+            "{name}: {found}"
+        );
+    }
+    let problems = inside.call("Overview", &serde_json::json!({}))?["problems"].to_string();
+    ensure!(
+        problems.contains("typo.toml:7:9")
+            && problems.contains("did you mean \\\"CAP_NET_ADMIN\\\"?"),
+        "{problems}"
+    );
     Ok(Outcome::Passed)
 }

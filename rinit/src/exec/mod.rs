@@ -7,12 +7,18 @@
 //! |---|---|
 //! | `mod` (here) | the steps, in order |
 //! | `environment` | files of variables |
+//! | `mounts`, `devices` | what it sees |
+//! | `privileges` | what it may do |
 
+mod devices;
 mod environment;
+mod mounts;
+mod privileges;
 
-use rootspec::setup::{Errand, Setup};
+use rootspec::setup::{Errand, Sandbox, Setup};
 use rootspec::units::LIMIT_NAMES;
 use sys::executor::{self, BrokenPipe, Report};
+use sys::namespace::Own;
 use sys::process::Ids;
 
 /// The role's word on the command line.
@@ -67,15 +73,17 @@ fn prepare(errand: &mut Errand) -> Step {
             .push(format!("LISTEN_PID={}", std::process::id()));
     }
     attributes(setup)?;
-    limits(setup)?;
-    if let Some(ids) = &errand.ids {
-        let ids = Ids {
-            uid: ids.uid,
-            gid: ids.gid,
-            groups: ids.groups.clone(),
-        };
-        executor::become_user(&ids).map_err(|error| about("[exec] user", &error))?;
+    namespaces(&setup.sandbox)?;
+    if setup.sandbox.own_mounts {
+        mounts::arrange(&setup.sandbox.mounts)?;
     }
+    limits(setup)?;
+    let ids = errand.ids.as_ref().map(|ids| Ids {
+        uid: ids.uid,
+        gid: ids.gid,
+        groups: ids.groups.clone(),
+    });
+    privileges::become_user(ids.as_ref(), &setup.sandbox)?;
     let workdir = errand.workdir.as_deref().unwrap_or("/");
     std::env::set_current_dir(workdir)
         .map_err(|error| sys::SysError::new("enter", workdir, error))
@@ -85,7 +93,25 @@ fn prepare(errand: &mut Errand) -> Step {
     } else {
         BrokenPipe::Ends
     };
-    executor::broken_pipe(pipe).map_err(|error| about("[exec] ignore_sigpipe", &error))
+    executor::broken_pipe(pipe).map_err(|error| about("[exec] ignore_sigpipe", &error))?;
+    privileges::close(&setup.sandbox)
+}
+
+/// What needs nothing but to be left. Process ids of its own it was born with.
+fn namespaces(sandbox: &Sandbox) -> Step {
+    let all = [
+        (sandbox.own_net, Own::Network, "[sandbox] private"),
+        (sandbox.own_ipc, Own::Ipc, "[sandbox] private"),
+        (sandbox.own_hostname, Own::HostName, "[sandbox] protect"),
+        (sandbox.own_mounts, Own::Mounts, "[sandbox]"),
+    ];
+    for (_, what, key) in all.into_iter().filter(|(wanted, ..)| *wanted) {
+        sys::namespace::have_own(what).map_err(|error| about(key, &error))?;
+    }
+    if sandbox.own_net {
+        sys::privilege::loopback_up().map_err(|error| about("[sandbox] private", &error))?;
+    }
+    Ok(())
 }
 
 /// "{key}: {error and its causes}".

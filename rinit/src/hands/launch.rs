@@ -317,6 +317,7 @@ fn executor(unit: &Unit, exec: &Exec, job: &Job) -> Result<Option<Executor>, Str
     Ok(Some(Executor {
         role: crate::exec::ROLE.to_owned(),
         errand: errand.to_bytes()?,
+        own_pids: setup.sandbox.own_pids,
     }))
 }
 

@@ -70,6 +70,8 @@ fn work(file: &UnitFile) -> Work {
         }
         (kind @ (Kind::Service | Kind::Oneshot), Some(exec), _) => {
             commands(exec.get_ref(), &mut around);
+            let sandbox = file.sandbox.as_ref().map(toml::Spanned::get_ref);
+            around.setup = super::setup::lower(exec.get_ref(), sandbox, &around.dirs).map(Box::new);
             let exec = Box::new(around);
             if *kind == Kind::Oneshot {
                 Work::Oneshot(exec)
@@ -103,7 +105,6 @@ fn commands(from: &units::Exec, exec: &mut Exec) {
     exec.oom_score_adj = from.oom_score_adj.unwrap_or_default().clamp(-1000, 1000);
     exec.groups = boxed(&from.groups);
     exec.env_pass = boxed(&from.env_pass);
-    exec.setup = super::setup::lower(from).map(Box::new);
 }
 
 fn boxed(names: &units::Names) -> Vec<Box<str>> {

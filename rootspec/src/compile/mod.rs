@@ -8,6 +8,7 @@
 //! | `mod` (here) | the order of the work |
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `lower` | one unit file to one unit of the plan |
+//! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
@@ -16,6 +17,7 @@ mod gather;
 mod graph;
 mod lower;
 mod problem;
+mod sandbox;
 mod setup;
 
 use std::collections::{BTreeMap, BTreeSet};

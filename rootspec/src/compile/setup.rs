@@ -1,11 +1,20 @@
-//! `[exec]` to the work of the executor: numbers instead of words.
+//! `[exec]` and `[sandbox]` to the work of the executor: numbers instead of words.
 
-use crate::setup::{Place, Setup};
+use crate::setup::{Place, Sandbox, Setup};
 use crate::units::{self, MaybePath};
 
 /// `None`: PID 1 can do without an executor, which is a program more to start.
-pub(super) fn lower(exec: &units::Exec) -> Option<Setup> {
-    let setup = attributes(exec);
+pub(super) fn lower(
+    exec: &units::Exec,
+    sandbox: Option<&units::Sandbox>,
+    dirs: &[Box<str>],
+) -> Option<Setup> {
+    let setup = Setup {
+        sandbox: sandbox
+            .map(|table| super::sandbox::lower(table, dirs))
+            .unwrap_or_default(),
+        ..attributes(exec)
+    };
     (setup != Setup::default()).then_some(setup)
 }
 
@@ -30,6 +39,7 @@ fn attributes(from: &units::Exec) -> Setup {
             .into_iter()
             .map(|(number, pair)| (number, pair.soft, pair.hard))
             .collect(),
+        sandbox: Sandbox::default(),
     }
 }
 

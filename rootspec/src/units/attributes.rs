@@ -2,30 +2,27 @@
 //!
 //! Every value is checked as it is read, so that an error points at it; what is kept are the kernel's numbers.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
 
 /// Reads a value from a text or a whole number; the parser's sentence becomes the error.
 macro_rules! told_value {
     ($name:ident, $parse:path) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 struct ToldVisitor;
 
-                impl Visitor<'_> for ToldVisitor {
+                impl serde::de::Visitor<'_> for ToldVisitor {
                     type Value = $name;
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str("a text")
                     }
 
-                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
                         $parse(text).map_err(E::custom)
                     }
 
-                    fn visit_i64<E: Error>(self, number: i64) -> Result<$name, E> {
+                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$name, E> {
                         $parse(&number.to_string()).map_err(E::custom)
                     }
                 }
@@ -35,6 +32,7 @@ macro_rules! told_value {
         }
     };
 }
+pub(super) use told_value;
 
 type Read<T> = Result<T, String>;
 

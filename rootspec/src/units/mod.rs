@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
+//! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
 //! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
@@ -15,6 +16,8 @@ mod attributes;
 mod fill;
 mod layers;
 mod read;
+mod sandbox;
+mod syscalls;
 mod value;
 
 use std::collections::BTreeMap;
@@ -29,6 +32,12 @@ pub use fill::Facts;
 pub use layers::Layers;
 pub(crate) use read::octal;
 pub use read::{parse, read};
+pub use sandbox::{
+    Bind, Capability, Caps, Home, Private, Profile, Protect, Refusal, Sandbox, Seccomp, SecureBit,
+    System, Tmpfs,
+};
+pub use syscalls::Calls;
+pub(crate) use syscalls::DEFAULT as DEFAULT_CALLS;
 pub use value::{Argv, ArgvList, Millis, Names, Percent, Signal, Size};
 
 use crate::UnitName;
@@ -83,6 +92,8 @@ pub struct UnitFile {
     /// Where its output goes.
     #[serde(default)]
     pub log: Log,
+    /// What its processes may see and do.
+    pub sandbox: Option<Spanned<Sandbox>>,
     /// Its terminal.
     pub tty: Option<Tty>,
     /// Sockets that start it.

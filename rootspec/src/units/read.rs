@@ -95,6 +95,12 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
             }
         }
     }
+    if let (Some(sandbox), Kind::Group | Kind::Container) = (&unit.sandbox, unit.kind) {
+        say(
+            sandbox.span(),
+            "only a service or oneshot has a [sandbox]: a container's is in its bundle",
+        );
+    }
     if let Some(fd) = &unit.ready.fd {
         if !(3..=9).contains(fd.get_ref()) {
             say(fd.span(), "expected a descriptor from 3 to 9");

@@ -87,6 +87,8 @@ pub struct Executor {
     pub role: String,
     /// What it reads.
     pub errand: Vec<u8>,
+    /// It is process 1 of a new namespace of process ids.
+    pub own_pids: bool,
 }
 
 /// Step of a child that failed.
@@ -294,13 +296,22 @@ pub fn spawn(
     let low = (stack.as_mut_ptr() as u64).next_multiple_of(16);
     let size = (STACK as u64).saturating_sub(16) & !15;
     let vm = flag(libc::CLONE_VM) | flag(libc::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
+    let own_pids = job
+        .executor
+        .as_ref()
+        .is_some_and(|executor| executor.own_pids);
+    let pids = if own_pids {
+        flag(libc::CLONE_NEWPID)
+    } else {
+        0
+    };
     let into = if group.is_some() {
         CLONE_INTO_CGROUP
     } else {
         0
     };
     let args = arch::CloneArgs {
-        flags: vm | into,
+        flags: vm | into | pids,
         pidfd: &raw mut pidfd as u64,
         exit_signal: flag(libc::SIGCHLD),
         stack: low,
