@@ -314,6 +314,8 @@ pub(crate) enum Svc {
     Stop(ChangeUnits),
     /// Stop units, then start them
     Restart(ChangeUnits),
+    /// Let units read their settings again
+    Reload(ChangeUnits),
     /// The log of a unit
     Logs(Logs),
     /// What is wrong with the unit files, before a boot finds out; exit status 1: errors

@@ -2,10 +2,12 @@
 //! nothing. Pure: the caller looks at the file system.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::UnitName;
 use crate::compile::{Compiled, Files, Problem};
 use crate::plan::{Exec, Plan, Ready, Test, Unit, UnitIndex, Work};
+use crate::setup::What;
 
 /// What there is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,8 +159,11 @@ impl Checks<'_> {
         }
         let lists = |exec: &Exec| {
             [
+                ("exec.condition", exec.condition.clone()),
                 ("exec.start_pre", exec.start_pre.clone()),
                 ("exec.start", exec.start.clone()),
+                ("exec.start_post", exec.start_post.clone()),
+                ("exec.stop", exec.stop.clone()),
                 ("exec.stop_post", exec.stop_post.clone()),
             ]
         };
@@ -167,7 +172,8 @@ impl Checks<'_> {
             Work::Service(exec) | Work::Oneshot(exec) => {
                 for (key, commands) in lists(exec) {
                     for (number, argv) in commands.iter().enumerate() {
-                        if let Some(program) = argv.first() {
+                        let shown = |program: &&String| !is_bound(exec, program);
+                        if let Some(program) = argv.first().filter(shown) {
                             self.program(exec, program, &format!("{key}.{number}.0"), found);
                         }
                     }
@@ -241,6 +247,13 @@ impl Checks<'_> {
             problem
         }
     }
+}
+
+/// True if the program appears only in the unit's own view, where something else is bound over its folder.
+fn is_bound(exec: &Exec, program: &str) -> bool {
+    let mounts = exec.setup.iter().flat_map(|setup| &setup.sandbox.mounts);
+    let mut bound = mounts.filter(|mount| matches!(mount.what, What::Bind { .. }));
+    bound.any(|mount| Path::new(program).starts_with(&*mount.at))
 }
 
 #[cfg(test)]
@@ -330,6 +343,8 @@ mod tests {
         assert_eq!(one(exec("/bin/there")), []);
         assert_eq!(one(exec("there")), []);
         assert_eq!(one(exec("/run/later")), []);
+        let bound = "[sandbox]\nbind = [\"/opt/web:/bin\"]\n";
+        assert_eq!(one(format!("{}{bound}", exec("/bin/gone"))), []);
         assert_eq!(
             one(format!("{}env = {{ PATH = \"/opt\" }}\n", exec("there"))),
             []
@@ -338,6 +353,11 @@ mod tests {
             (exec("/bin/gone"), "/etc/a.toml:3:10: ", "the program /bin/gone does not exist"),
             (exec("/bin/text"), "/etc/a.toml:3:10: ", "cannot be executed"),
             (exec("gone"), "/etc/a.toml:3:10: ", "no program gone in /sbin:/bin"),
+            (
+                format!("{}stop = \"/bin/gone\"\n", exec("/bin/there")),
+                "/etc/a.toml:4:8: ",
+                "/bin/gone",
+            ),
             (
                 format!("{}start_pre = [[\"/bin/there\"], [\"/bin/gone\"]]\n", exec("/bin/there")),
                 "/etc/a.toml:4:31: ",

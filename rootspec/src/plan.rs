@@ -78,10 +78,18 @@ pub enum Work {
 /// Commands and their surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exec {
+    /// Commands that say whether it is started: 0 yes, 1 to 254 no, anything else is a failure.
+    pub condition: Vec<Vec<String>>,
     /// Commands that must succeed first.
     pub start_pre: Vec<Vec<String>>,
     /// The commands; a service has exactly one.
     pub start: Vec<Vec<String>>,
+    /// Commands that must succeed before it counts as up.
+    pub start_post: Vec<Vec<String>>,
+    /// Commands that ask it to end, before the signal does.
+    pub stop: Vec<Vec<String>>,
+    /// How it reads its settings again; absent: by a restart.
+    pub reload: Option<Reload>,
     /// Commands run after it ended.
     pub stop_post: Vec<Vec<String>>,
     /// User by name or number, for people.
@@ -120,6 +128,17 @@ pub struct Exec {
     pub tty: Option<Box<str>>,
     /// What the executor does before the program; absent: nothing, so PID 1 starts it without one.
     pub setup: Option<Box<Setup>>,
+}
+
+/// How a unit is told to read its settings again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reload {
+    /// By this signal to its main process.
+    Signal(i32),
+    /// By SIGHUP; it says `READY=1` when it is through.
+    Notify,
+    /// By a command, through when that has ended.
+    Command(Vec<String>),
 }
 
 /// User and groups by number.

@@ -22,6 +22,7 @@ fn main() -> std::process::ExitCode {
             test("system_calls_are_filtered", calls),
             test("the_profiles_let_an_ordinary_program_run", profiles),
             test("a_sandbox_that_cannot_be_made_costs_one_unit", refusals),
+            test("commands_around_the_main_one_run_in_their_turn", commands),
         ],
     )
 }
@@ -489,6 +490,62 @@ fn refusals() -> Result<Outcome> {
         problems.contains("typo.toml:7:9")
             && problems.contains("did you mean \\\"CAP_NET_ADMIN\\\"?"),
         "{problems}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn commands() -> Result<Outcome> {
+    let say = |word: &str| format!("\"/bin/busybox sh -c 'echo {word} $MAINPID >> /run/said'\"");
+    let unit = format!(
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", \"trap 'echo hup >> /run/said' HUP; echo >&3; while :; do sleep 1; done\"]\n\
+         condition = {}\nstart_pre = {}\nstart_post = {}\nstop = {}\nstop_post = {}\nreload = {{ signal = \"HUP\" }}\n\
+         [ready]\nmode = \"fd\"\n",
+        say("condition"),
+        say("pre"),
+        say("post"),
+        say("stop"),
+        say("over"),
+    );
+    let skipped = "[exec]\nstart = \"/bin/sh\"\ncondition = \"/bin/busybox false\"\n";
+    let refuses =
+        "[exec]\nstart = \"/bin/busybox sleep 100000\"\nreload = \"/bin/busybox false\"\n";
+    let inside = Inside::start(&[("a", &unit), ("skipped", skipped), ("refuses", refuses)])?;
+    let ask =
+        |method: &str, name: &str| inside.call(method, &serde_json::json!({ "units": [name] }));
+    let pid = inside.unit("a")?["pid"].to_string();
+    ask("Reload", "a")?;
+    inside.until("it was reloaded", || {
+        let said = inside.read("/run/said")?;
+        ensure!(said.ends_with("hup\n"), "{said}");
+        Ok(true)
+    })?;
+    ask("Stop", "a")?;
+    let said = inside.read("/run/said")?;
+    ensure!(
+        said == format!("condition\npre\npost {pid}\nhup\nstop {pid}\nover\n"),
+        "{said}"
+    );
+    let found = inside.unit("skipped")?;
+    ensure!(
+        found["state"] == "down" && found["reason"].to_string().contains("skipped"),
+        "{found}"
+    );
+    let refused = ask("Reload", "refuses")
+        .err()
+        .context("it was reloaded")?
+        .to_string();
+    ensure!(
+        refused.contains("its reload failed: /bin/busybox: it exited with code 1"),
+        "{refused}"
+    );
+    ensure!(inside.unit("refuses")?["state"] == "up");
+    let down = ask("Reload", "a")
+        .err()
+        .context("it was reloaded")?
+        .to_string();
+    ensure!(
+        down.contains("cannot reload a: it is down") && down.contains("rootctl svc start a"),
+        "{down}"
     );
     Ok(Outcome::Passed)
 }

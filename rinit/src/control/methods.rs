@@ -66,6 +66,7 @@ impl Init {
             method::START => self.change(trusted, request, "start", Event::Start),
             method::STOP => self.change(trusted, request, "stop", Event::Stop),
             method::RESTART => self.change(trusted, request, "restart", Event::Restart),
+            method::RELOAD => self.reload(trusted, request),
             method::POWER => self.power(trusted, request),
             other => Err(service::unknown_method(other)),
         };
@@ -256,6 +257,22 @@ impl Init {
         })
     }
 
+    /// A reload is for what is up; anything else would start it, which nobody asked for.
+    fn reload(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {
+        let asked: Change = parameters(request)?;
+        may_change(trusted, &format!("reload {}", asked.units.join(", ")))?;
+        for unit in self.find(&asked.units)? {
+            let record = self.all.core.record(unit);
+            if record.state != State::Up {
+                let (name, state) = (&self.all.core.unit(unit).name, record.state_word());
+                let reason = format!("cannot reload {name}: it is {state}");
+                let next = format!("rootctl svc start {name}");
+                return Err(problem(error::FAILED, reason, Some(next)));
+            }
+        }
+        self.change(trusted, request, "reload", Event::Reload)
+    }
+
     /// The reply, if all units have settled.
     pub(super) fn outcome(&self, waiting: &Waiting) -> Option<Reply> {
         let core = &self.all.core;
@@ -267,7 +284,12 @@ impl Init {
             return None;
         }
         let verb = waiting.verb;
-        let stuck = |unit: &&UnitId| core.record(**unit).state == State::Failed;
+        let stuck = |unit: &&UnitId| {
+            let record = core.record(**unit);
+            // A unit whose reload failed stays up, and says why.
+            let reload = verb == "reload" && record.state == State::Up && !record.reason.is_empty();
+            record.state == State::Failed || reload
+        };
         if let Some(unit) = waiting.units.iter().find(stuck) {
             let (name, why) = (&core.unit(*unit).name, &core.record(*unit).reason);
             let reason = format!("cannot {verb} {name}: {why}");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rootspec::plan::{Container, Exec, Output, Ready, Unit, Work};
+use rootspec::plan::{Container, Exec, Output, Ready, Reload, Unit, Work};
 use rootspec::setup::{Errand, Setup};
 use sys::kernel::Kernel;
 use sys::process::{Executor, Ids, Job, Stage};
@@ -93,6 +93,10 @@ impl<K: Kernel> Hands<K> {
         let mut job = job(start.unit, start.exec, command)?;
         if &*start.unit.name == BOOT_BAD {
             job.argv.push(self.verdict.clone());
+        }
+        if let Command::Late(_) | Command::Stop(_) | Command::Reload = command {
+            let main = self.runs.at(start.id).main;
+            job.env.extend(main.map(|pid| format!("MAINPID={pid}")));
         }
         self.group(start);
         self.prepare(start, &mut job)?;
@@ -267,6 +271,13 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
     }
     let argv = match (&unit.work, command) {
         (Work::Container(container), command) => runtime_command(unit, container, command),
+        (_, Command::Condition(number)) => exec.condition.get(number).cloned(),
+        (_, Command::Late(number)) => exec.start_post.get(number).cloned(),
+        (_, Command::Stop(number)) => exec.stop.get(number).cloned(),
+        (_, Command::Reload) => match &exec.reload {
+            Some(Reload::Command(argv)) => Some(argv.clone()),
+            Some(Reload::Signal(_) | Reload::Notify) | None => None,
+        },
         (_, Command::Pre(number)) => exec.start_pre.get(number).cloned(),
         (_, Command::Start(number)) => exec.start.get(number).cloned(),
         (_, Command::Post(number)) => exec.stop_post.get(number).cloned(),
@@ -340,7 +351,13 @@ fn runtime_command(unit: &Unit, container: &Container, command: Command) -> Opti
             words.map(str::to_owned).to_vec()
         }
         Command::Launch => vec!["start".to_owned(), name.to_owned()],
-        Command::Pre(_) | Command::Post(_) | Command::Start(_) => return None,
+        Command::Pre(_)
+        | Command::Post(_)
+        | Command::Start(_)
+        | Command::Condition(_)
+        | Command::Late(_)
+        | Command::Stop(_)
+        | Command::Reload => return None,
     };
     let mut argv = vec![container.runtime.to_string()];
     if container.runtime.ends_with("crun") {

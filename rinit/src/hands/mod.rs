@@ -194,6 +194,17 @@ impl<K: Kernel> Hands<K> {
             Action::Run(id, role, command) => self.launch((id, unit), role, command, inbox),
             Action::Adopt(id) => inbox.push_back(self.adopt(id, unit)),
             Action::Ask(id) => self.ask(id, unit),
+            Action::Signal(id, number) => {
+                if let Some(pid) = self.runs.at(id).main {
+                    // Gone already: its end is on its way to us.
+                    self.kernel.signal(pid, number).ok();
+                }
+            }
+            Action::KillHelper(id) => {
+                if let Some(pid) = self.runs.at(id).helper {
+                    self.kernel.signal(pid, KILL).ok();
+                }
+            }
             Action::KillGroup(id) => self.kill_group(id, inbox),
             Action::KillMain(id) => self.kill_processes(id),
             Action::Release(id) => self.release(id),

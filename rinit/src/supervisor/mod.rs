@@ -6,6 +6,7 @@
 //! | `mod` (here) | the state model in prose, the queue, the clocks |
 //! | `wish` | who is wanted, and how wishes spread along needs |
 //! | `start` | from waiting to up |
+//! | `reload` | settings read again while it is up |
 //! | `stop` | from up to down, failures, restarts, sockets |
 //!
 //! # The model
@@ -31,6 +32,7 @@
 //! it is tried again. Stopping runs against the order of starting.
 
 mod model;
+mod reload;
 mod start;
 mod stop;
 #[cfg(test)]
@@ -183,6 +185,7 @@ impl Core {
             Event::Start(unit) => self.wish_up(unit),
             Event::Stop(unit) => self.wish_down(unit, "stopped on request"),
             Event::Restart(unit) => self.restart(unit),
+            Event::Reload(unit) => self.reload(unit),
             Event::StopAll => self.close(),
             Event::Conditions(unit, found) => self.conditions(unit, found),
             Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
@@ -245,6 +248,7 @@ impl Core {
             record.since = self.now;
         }
         record.reason = reason;
+        record.reloading = false;
         record.first.note(state, self.now);
         self.set_deadline(unit, Clock::State, None);
         if std::mem::take(&mut self.records.at_mut(unit).checking) {
@@ -375,7 +379,8 @@ impl Core {
             State::Stopping(stage) => self.stop_overdue(unit, stage),
             State::Backoff => self.set_state(unit, State::Waiting, String::new()),
             State::Waiting => self.check_overdue(unit),
-            State::Down | State::Up | State::Failed => {}
+            State::Up => self.reload_overdue(unit),
+            State::Down | State::Failed => {}
         }
     }
 }

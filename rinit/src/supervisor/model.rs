@@ -56,10 +56,14 @@ impl State {
 /// How far a start is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// A command that says whether there is a start, by number.
+    Condition(usize),
     /// A command that comes first, by number.
     Pre(usize),
     /// A main command, by number; a service has one, which stays.
     Main(usize),
+    /// A command that comes after it was ready, by number.
+    Late(usize),
     /// A container's process is taken over from the runtime.
     Adopt,
     /// The runtime starts the container's program.
@@ -69,6 +73,8 @@ pub(crate) enum Step {
 /// How far a stop is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
+    /// A command that asks it to end, by number.
+    Command(usize),
     /// It was asked to end.
     Ask,
     /// It was killed.
@@ -127,6 +133,14 @@ pub(crate) enum Role {
 /// Which command of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
+    /// `condition`, by number.
+    Condition(usize),
+    /// `start_post`, by number.
+    Late(usize),
+    /// `stop`, by number.
+    Stop(usize),
+    /// `reload`.
+    Reload,
     /// `start_pre`, by number. A container's: remove leftovers, create.
     Pre(usize),
     /// `start`, by number.
@@ -159,6 +173,8 @@ pub(crate) enum Event {
     Stop(UnitId),
     /// Somebody wants it to stop and start.
     Restart(UnitId),
+    /// Somebody wants it to read its settings again.
+    Reload(UnitId),
     /// The system goes down.
     StopAll,
     /// Its conditions were looked at.
@@ -198,6 +214,7 @@ impl Event {
             Self::Start(unit)
             | Self::Stop(unit)
             | Self::Restart(unit)
+            | Self::Reload(unit)
             | Self::Conditions(unit, _)
             | Self::NotStarted(unit, ..)
             | Self::Executed(unit)
@@ -225,6 +242,10 @@ pub(crate) enum Action {
     Adopt(UnitId),
     /// Send the stop signal to whom it is for.
     Ask(UnitId),
+    /// Send this signal to the main process.
+    Signal(UnitId, i32),
+    /// Kill the helper.
+    KillHelper(UnitId),
     /// Kill everything in the cgroup.
     KillGroup(UnitId),
     /// Kill the main process and helpers.
@@ -246,6 +267,8 @@ impl Action {
             | Self::Run(unit, ..)
             | Self::Adopt(unit)
             | Self::Ask(unit)
+            | Self::Signal(unit, _)
+            | Self::KillHelper(unit)
             | Self::KillGroup(unit)
             | Self::KillMain(unit)
             | Self::Release(unit)
@@ -314,6 +337,8 @@ pub(crate) struct Record {
     pub(super) helper: bool,
     /// There are others in its cgroup.
     pub(super) left: bool,
+    /// It is up and reads its settings again.
+    pub(super) reloading: bool,
     /// It has waited long enough for others.
     pub(super) idled: bool,
     /// Its last process could not even be started.
@@ -338,7 +363,7 @@ impl Record {
     pub(crate) fn is_settled(&self) -> bool {
         match self.state {
             State::Down | State::Failed => self.wish == Wish::Down,
-            State::Up => self.wish == Wish::Up,
+            State::Up => self.wish == Wish::Up && !self.reloading,
             State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => false,
         }
     }

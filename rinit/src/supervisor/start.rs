@@ -1,6 +1,7 @@
 //! From waiting to up.
 
 use rootspec::plan::{Ready, Work};
+use sys::process::Exit;
 
 use crate::hands::look;
 
@@ -145,16 +146,16 @@ impl Core {
     fn begin(&mut self, unit: UnitId) {
         let definition = self.unit(unit);
         let patience = definition.start_timeout;
-        let has_pre = match &definition.work {
+        let asked = match &definition.work {
             Work::Group => return self.become_up(unit),
-            Work::Service(exec) | Work::Oneshot(exec) => !exec.start_pre.is_empty(),
-            Work::Container(_) => true,
+            Work::Service(exec) | Work::Oneshot(exec) => !exec.condition.is_empty(),
+            Work::Container(_) => false,
         };
         self.records.at_mut(unit).checked = false;
-        if has_pre {
-            self.run_pre(unit, 0);
+        if asked {
+            self.run_condition(unit, 0);
         } else {
-            self.run_main(unit, 0);
+            self.run_first(unit);
         }
         self.set_timeout(unit, Clock::State, patience);
     }
@@ -164,6 +165,77 @@ impl Core {
         let [deadline, _, _] = self.records.at(unit).deadlines;
         self.set_state(unit, State::Starting(step), String::new());
         self.set_deadline(unit, Clock::State, deadline);
+    }
+
+    fn run_condition(&mut self, unit: UnitId, number: usize) {
+        self.go_on(unit, Step::Condition(number));
+        self.records.at_mut(unit).helper = true;
+        self.actions
+            .push(Action::Run(unit, Role::Helper, Command::Condition(number)));
+    }
+
+    /// A command that says whether there is a start has ended.
+    pub(super) fn condition_ended(&mut self, unit: UnitId, number: usize, exit: Exit) {
+        let which = self.command_words(unit, Command::Condition(number));
+        match exit {
+            Exit::Code(0) => {
+                let next = number.saturating_add(1);
+                let count = self
+                    .unit(unit)
+                    .exec()
+                    .map_or(0, |exec| exec.condition.len());
+                if next < count {
+                    self.run_condition(unit, next);
+                } else {
+                    self.run_first(unit);
+                }
+            }
+            Exit::Code(255) | Exit::Signal(_) => {
+                self.run_over(unit, true, format!("{which}: {exit}"));
+            }
+            Exit::Code(_) => {
+                let record = self.records.at_mut(unit);
+                record.skipped = true;
+                record.wish = Wish::Down;
+                record.parting = None;
+                self.end_unstarted(unit, Next::Down(format!("skipped: {which}: {exit}")));
+            }
+        }
+    }
+
+    fn run_first(&mut self, unit: UnitId) {
+        if self.pre_count(unit) > 0 {
+            self.run_pre(unit, 0);
+        } else {
+            self.run_main(unit, 0);
+        }
+    }
+
+    /// It is ready: what comes after that, and then it is up.
+    fn arrive(&mut self, unit: UnitId) {
+        self.run_late(unit, 0);
+    }
+
+    fn run_late(&mut self, unit: UnitId, number: usize) {
+        let count = self
+            .unit(unit)
+            .exec()
+            .map_or(0, |exec| exec.start_post.len());
+        if number >= count {
+            return self.become_up(unit);
+        }
+        self.go_on(unit, Step::Late(number));
+        self.records.at_mut(unit).helper = true;
+        self.actions
+            .push(Action::Run(unit, Role::Helper, Command::Late(number)));
+    }
+
+    pub(super) fn late_ended(&mut self, unit: UnitId, number: usize) {
+        self.run_late(unit, number.saturating_add(1));
+        let record = self.records.at(unit);
+        if record.state == State::Up && !record.is_alive() && !record.left {
+            self.actions.push(Action::Release(unit));
+        }
     }
 
     fn run_pre(&mut self, unit: UnitId, number: usize) {
@@ -227,8 +299,8 @@ impl Core {
         if next < count {
             return self.run_main(unit, next);
         }
-        self.become_up(unit);
-        if !left {
+        self.arrive(unit);
+        if !left && self.records.at(unit).state == State::Up {
             self.actions.push(Action::Release(unit));
         }
     }
@@ -236,13 +308,20 @@ impl Core {
     pub(super) fn executed(&mut self, unit: UnitId) {
         let starting = matches!(self.records.at(unit).state, State::Starting(Step::Main(_)));
         if starting && self.unit(unit).ready == Ready::Exec {
-            self.become_up(unit);
+            self.arrive(unit);
         }
     }
 
     pub(super) fn ready(&mut self, unit: UnitId) {
-        if let State::Starting(Step::Main(_)) = self.records.at(unit).state {
-            self.become_up(unit);
+        match self.records.at(unit).state {
+            State::Starting(Step::Main(_)) => self.arrive(unit),
+            State::Up => self.ready_again(unit),
+            State::Down
+            | State::Waiting
+            | State::Starting(_)
+            | State::Stopping(_)
+            | State::Backoff
+            | State::Failed => {}
         }
     }
 

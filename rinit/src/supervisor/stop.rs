@@ -1,6 +1,6 @@
 //! From up to down: asked, killed, cleaned up; failures, restarts, and sockets that start a unit again.
 
-use rootspec::plan::{Kill, Policy, Ready, Work};
+use rootspec::plan::{Kill, Policy, Ready, Reload, Work};
 use sys::process::Exit;
 
 use super::model::{Clock, Command, Listen, Next, Role, Stage, Step};
@@ -39,6 +39,19 @@ impl Core {
                 let which = self.command_words(unit, Command::Pre(number));
                 self.run_over(unit, true, format!("{which}: {exit}"));
             }
+            (State::Starting(Step::Condition(number)), Role::Helper) => {
+                self.condition_ended(unit, number, exit);
+            }
+            (State::Starting(Step::Late(number)), Role::Helper) if well => {
+                self.late_ended(unit, number);
+            }
+            (State::Starting(Step::Late(number)), Role::Helper) => {
+                let which = self.command_words(unit, Command::Late(number));
+                self.run_over(unit, true, format!("{which}: {exit}"));
+            }
+            (State::Starting(Step::Late(_)), Role::Main) => {
+                self.run_over(unit, true, format!("{exit} before it was up"));
+            }
             (State::Starting(Step::Launch), Role::Helper) if well => {
                 if self.records.at(unit).main {
                     self.become_up(unit);
@@ -62,6 +75,7 @@ impl Core {
             // Its program is short-lived: the runtime's start command has not ended yet.
             (State::Starting(Step::Launch), Role::Main) => {}
             (State::Up, Role::Main) => self.run_over(unit, !well, exit.to_string()),
+            (State::Up, Role::Helper) => self.reload_ended(unit, exit, well),
             (State::Stopping(stage), _) => self.stop_goes_on(unit, stage),
             (State::Failed | State::Down, _) => {
                 // What did not die in time is gone after all.
@@ -69,7 +83,7 @@ impl Core {
                     self.actions.push(Action::Release(unit));
                 }
             }
-            (State::Waiting | State::Backoff | State::Starting(_) | State::Up, _) => {}
+            (State::Waiting | State::Backoff | State::Starting(_), _) => {}
         }
     }
 
@@ -81,9 +95,16 @@ impl Core {
         }
     }
 
-    fn command_words(&self, unit: UnitId, command: Command) -> String {
+    pub(super) fn command_words(&self, unit: UnitId, command: Command) -> String {
         let exec = self.unit(unit).exec();
         let argv = match command {
+            Command::Condition(number) => exec.and_then(|exec| exec.condition.get(number)),
+            Command::Late(number) => exec.and_then(|exec| exec.start_post.get(number)),
+            Command::Stop(number) => exec.and_then(|exec| exec.stop.get(number)),
+            Command::Reload => exec.and_then(|exec| match &exec.reload {
+                Some(Reload::Command(argv)) => Some(argv),
+                Some(Reload::Signal(_) | Reload::Notify) | None => None,
+            }),
             Command::Pre(number) => exec.and_then(|exec| exec.start_pre.get(number)),
             Command::Start(number) => exec.and_then(|exec| exec.start.get(number)),
             Command::Post(number) => exec.and_then(|exec| exec.stop_post.get(number)),
@@ -93,6 +114,10 @@ impl Core {
             (Some(program), _) => program.clone(),
             (None, Command::Pre(_)) => "the runtime could not create it".to_owned(),
             (None, Command::Start(_) | Command::Launch) => "the start".to_owned(),
+            (
+                None,
+                Command::Condition(_) | Command::Late(_) | Command::Stop(_) | Command::Reload,
+            ) => "a command".to_owned(),
             (None, Command::Post(_)) => "the runtime could not delete it".to_owned(),
         }
     }
@@ -105,6 +130,7 @@ impl Core {
         }
         record.unstarted = true;
         match record.state {
+            State::Up if role == Role::Helper => self.reload_not_started(unit, why),
             State::Starting(_) | State::Up => self.run_over(unit, true, why),
             State::Stopping(stage) => self.stop_goes_on(unit, stage),
             State::Down | State::Waiting | State::Backoff | State::Failed => {}
@@ -211,9 +237,48 @@ impl Core {
             self.records.at_mut(unit).next = Some(next);
             return self.finish(unit);
         }
+        let oneshot = matches!(self.unit(unit).work, Work::Oneshot(_));
+        let record = self.records.at_mut(unit);
+        record.next = Some(next);
+        // Only what is up can be asked: not what failed to start, and not what ended by itself.
+        let askable = record.state == State::Up && !record.helper && (record.main || oneshot);
+        if askable {
+            self.stop_command(unit, 0);
+        } else {
+            self.stop_rest(unit);
+        }
+    }
+
+    /// Ends a start that was none: nothing has run that would have to be cleaned up after.
+    pub(super) fn end_unstarted(&mut self, unit: UnitId, next: Next) {
         let kill = self.unit(unit).kill;
         let record = self.records.at_mut(unit);
         record.next = Some(next);
+        if record.left && kill != Kill::Main {
+            self.kill(unit, kill);
+        } else {
+            self.finish(unit);
+        }
+    }
+
+    fn stop_command(&mut self, unit: UnitId, number: usize) {
+        let count = self.unit(unit).exec().map_or(0, |exec| exec.stop.len());
+        if number >= count {
+            return self.stop_rest(unit);
+        }
+        let patience = self.unit(unit).stop_timeout;
+        let stage = Stage::Command(number);
+        self.set_state(unit, State::Stopping(stage), String::new());
+        self.set_timeout(unit, Clock::State, patience);
+        self.records.at_mut(unit).helper = true;
+        self.actions
+            .push(Action::Run(unit, Role::Helper, Command::Stop(number)));
+    }
+
+    /// Whatever still runs is asked, or killed if that makes no sense any more.
+    fn stop_rest(&mut self, unit: UnitId) {
+        let kill = self.unit(unit).kill;
+        let record = self.records.at(unit);
         if record.is_alive() {
             self.ask(unit);
         } else if record.left && kill != Kill::Main {
@@ -244,6 +309,9 @@ impl Core {
         let kill = self.unit(unit).kill;
         let record = self.records.at(unit);
         match stage {
+            // Whether it worked is seen by what is left.
+            Stage::Command(_) if record.helper => {}
+            Stage::Command(number) => self.stop_command(unit, number.saturating_add(1)),
             Stage::Ask | Stage::Kill if record.is_alive() => {}
             Stage::Ask if record.left && kill == Kill::Mixed => self.kill(unit, kill),
             Stage::Ask | Stage::Kill if record.left && kill != Kill::Main => {}
@@ -262,7 +330,7 @@ impl Core {
             State::Stopping(stage @ (Stage::Ask | Stage::Kill)) => self.stop_goes_on(unit, stage),
             // What a oneshot left running has ended: its cgroup can go.
             State::Up if !record.is_alive() => self.actions.push(Action::Release(unit)),
-            State::Stopping(Stage::Post(_) | Stage::PostKill(_))
+            State::Stopping(Stage::Command(_) | Stage::Post(_) | Stage::PostKill(_))
             | State::Down
             | State::Waiting
             | State::Starting(_)
@@ -297,7 +365,7 @@ impl Core {
     pub(super) fn stop_overdue(&mut self, unit: UnitId, stage: Stage) {
         let kill = self.unit(unit).kill;
         match stage {
-            Stage::Ask => self.kill(unit, kill),
+            Stage::Command(_) | Stage::Ask => self.kill(unit, kill),
             Stage::Kill => {
                 let why = "it does not die, not even when killed".to_owned();
                 self.records.at_mut(unit).next = Some(Next::Failed(why));

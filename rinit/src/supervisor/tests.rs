@@ -1,5 +1,7 @@
 //! Stories: units from text, a kernel of paper, and what people would see.
 
+mod commands;
+
 use rootspec::compile::{Source, compile};
 use sys::fake::{Fake, Occurrence, Program};
 use sys::process::Exit;

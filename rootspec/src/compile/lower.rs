@@ -2,7 +2,7 @@
 
 use crate::UnitName;
 use crate::plan::{
-    Condition, Container, Exec, Gate, Policy, Ready, Restart, Socket, Test, Unit, Work,
+    Condition, Container, Exec, Gate, Policy, Ready, Reload, Restart, Socket, Test, Unit, Work,
 };
 use crate::units::{self, Exit, Kind, ReadyMode, RestartPolicy, UnitFile};
 
@@ -85,7 +85,15 @@ fn work(file: &UnitFile) -> Work {
 }
 
 fn commands(from: &units::Exec, exec: &mut Exec) {
+    exec.condition.clone_from(&from.condition.0);
     exec.start_pre.clone_from(&from.start_pre.0);
+    exec.start_post.clone_from(&from.start_post.0);
+    exec.stop.clone_from(&from.stop.0);
+    exec.reload = from.reload.as_ref().map(|how| match how {
+        units::Reload::Signal(signal) => Reload::Signal(signal.0),
+        units::Reload::Notify => Reload::Notify,
+        units::Reload::Command(argv) => Reload::Command(argv.clone()),
+    });
     exec.start.clone_from(&from.start.0);
     exec.stop_post.clone_from(&from.stop_post.0);
     exec.user = from.user.as_deref().map(Into::into);

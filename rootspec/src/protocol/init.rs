@@ -19,6 +19,8 @@ pub mod method {
     pub const STOP: &str = "org.rootctl.Init.Stop";
     /// [`super::Change`] to [`super::UnitList`], sent when the change is done
     pub const RESTART: &str = "org.rootctl.Init.Restart";
+    /// [`super::Change`] to [`super::UnitList`], sent when the change is done
+    pub const RELOAD: &str = "org.rootctl.Init.Reload";
     /// [`super::Units`] to [`super::LogFiles`]
     pub const LOGS: &str = "org.rootctl.Init.Logs";
     /// `()` to [`super::BootTimes`]

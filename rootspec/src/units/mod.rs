@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
+//! | `reload` | how a unit is told to read its settings again |
 //! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
@@ -16,6 +17,7 @@ mod attributes;
 mod fill;
 mod layers;
 mod read;
+mod reload;
 mod sandbox;
 mod syscalls;
 mod value;
@@ -32,6 +34,7 @@ pub use fill::Facts;
 pub use layers::Layers;
 pub(crate) use read::octal;
 pub use read::{parse, read};
+pub use reload::Reload;
 pub use sandbox::{
     Bind, Capability, Caps, Home, Private, Profile, Protect, Refusal, Sandbox, Seccomp, SecureBit,
     System, Tmpfs,
@@ -162,9 +165,20 @@ pub struct Condition {
 pub struct Exec {
     /// The command; a oneshot may have several, run in order.
     pub start: ArgvList,
+    /// Commands that say whether it is started at all.
+    #[serde(default)]
+    pub condition: ArgvList,
     /// Commands that must succeed before it.
     #[serde(default)]
     pub start_pre: ArgvList,
+    /// Commands that must succeed after it, before it counts as up.
+    #[serde(default)]
+    pub start_post: ArgvList,
+    /// Commands that ask it to end, before the signal.
+    #[serde(default)]
+    pub stop: ArgvList,
+    /// How it reads its settings again; without it a reload is a restart.
+    pub reload: Option<Reload>,
     /// Commands run after it has ended, however it ended.
     #[serde(default)]
     pub stop_post: ArgvList,

@@ -213,7 +213,7 @@ enum Item {
 
 /// Splits at blanks; `'…'` and `"…"` protect, a backslash protects one character outside `'…'`.
 /// `None` when a quote is not closed.
-fn split(text: &str) -> Option<Argv> {
+pub(super) fn split(text: &str) -> Option<Argv> {
     let mut argv = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

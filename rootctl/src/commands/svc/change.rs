@@ -1,4 +1,4 @@
-//! `rootctl svc start`, `stop` and `restart`
+//! `rootctl svc start`, `stop`, `restart` and `reload`
 
 use anyhow::Result;
 use rootspec::protocol::init::{Change, UnitList};
@@ -9,7 +9,7 @@ use crate::client::{Client, Exit};
 
 /// Asks for the change and prints how the units are afterwards.
 pub(super) fn run(context: Context<'_>, method: &str, args: ChangeUnits) -> Result<Exit> {
-    context.no_dry_run("svc start, stop and restart")?;
+    context.no_dry_run("svc start, stop, restart and reload")?;
     let ask = Change {
         units: args.units,
         no_wait: args.no_wait.then_some(true),

@@ -22,6 +22,7 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
         Svc::Start(args) => change::run(context, method::START, args),
         Svc::Stop(args) => change::run(context, method::STOP, args),
         Svc::Restart(args) => change::run(context, method::RESTART, args),
+        Svc::Reload(args) => change::run(context, method::RELOAD, args),
         Svc::Logs(args) => logs::run(context, &args),
         Svc::Check(args) => check::run(context, args),
     }
