@@ -12,8 +12,8 @@ use crate::error::{Result, SysError};
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks all signals from now on and makes them readable. SIGPIPE gets its default disposition back, so that
-    /// programs started later do not inherit that Rust ignores it.
+    /// Blocks all signals from now on and makes them readable. All get their default dispositions back: programs
+    /// started later inherit neither what whoever started us ignored, nor SIGPIPE, which Rust ignores.
     ///
     /// # Errors
     /// No descriptor to be had.
@@ -21,8 +21,11 @@ impl Signals {
         let failed = |error: nix::errno::Errno| SysError::new("take over", "signals", error);
         let all = SigSet::all();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).map_err(failed)?;
-        // SAFETY: the default disposition runs no code of ours.
-        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(failed)?;
+        for number in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP))
+        {
+            // SAFETY: the default disposition runs no code of ours.
+            unsafe { signal(number, SigHandler::SigDfl) }.map_err(failed)?;
+        }
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         SignalFd::with_flags(&all, flags).map(Self).map_err(failed)
     }
