@@ -106,28 +106,29 @@ impl<'a> Shelf<'a> {
             (None, Some(template)) => self.sources.get(template)?,
             (None, None) => return None,
         };
-        if source.text.trim().is_empty() {
-            return None;
-        }
-        let mut layers = Layers::new(&source.file, &source.text);
         let shared = template.as_ref().filter(|_| own.is_none());
-        for unit in shared.into_iter().chain([name]) {
-            for drop_in in self.drop_ins.get(unit).into_iter().flatten() {
-                layers.add(&drop_in.file, &drop_in.text);
-            }
-        }
-        Some(layers)
+        self.stacked(source, shared.into_iter().chain([name]))
     }
 
     /// File and drop-ins of a template that is not masked.
     fn template(&self, name: &UnitName) -> Option<Layers> {
-        let source = self.sources.get(name)?;
+        self.stacked(self.sources.get(name)?, [name])
+    }
+
+    /// A file under the drop-ins for `units`; `None`: it is a mask.
+    fn stacked<'n>(
+        &self,
+        source: &Source,
+        units: impl IntoIterator<Item = &'n UnitName>,
+    ) -> Option<Layers> {
         if source.text.trim().is_empty() {
             return None;
         }
         let mut layers = Layers::new(&source.file, &source.text);
-        for drop_in in self.drop_ins.get(name).into_iter().flatten() {
-            layers.add(&drop_in.file, &drop_in.text);
+        for unit in units {
+            for drop_in in self.drop_ins.get(unit).into_iter().flatten() {
+                layers.add(&drop_in.file, &drop_in.text);
+            }
         }
         Some(layers)
     }

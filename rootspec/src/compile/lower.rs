@@ -110,7 +110,7 @@ fn commands(from: &units::Exec, exec: &mut Exec) {
         .map(|(key, value)| format!("{key}={value}").into())
         .collect();
     exec.idle = from.idle;
-    exec.oom_score_adj = from.oom_score_adj.unwrap_or_default().clamp(-1000, 1000);
+    exec.oom_score_adj = from.oom_score_adj.unwrap_or_default();
     exec.groups = boxed(&from.groups);
     exec.env_pass = boxed(&from.env_pass);
 }
@@ -182,10 +182,7 @@ fn limits(from: &units::Cgroup) -> Vec<(Box<str>, Box<str>)> {
         format!("{quota} {CPU_PERIOD}")
     });
     [
-        (
-            "cpu.weight",
-            from.cpu_weight.map(|v| v.clamp(1, 10_000).to_string()),
-        ),
+        ("cpu.weight", from.cpu_weight.map(|v| v.to_string())),
         ("cpu.max", cpu_max),
         ("memory.high", from.memory_high.map(|v| v.0.to_string())),
         ("memory.max", from.memory_max.map(|v| v.0.to_string())),
@@ -205,16 +202,8 @@ fn directories(from: &units::Dirs) -> Vec<Box<str>> {
     ];
     let mut paths = Vec::new();
     for (base, names) in below {
-        // A name that leads out of its base is left out rather than followed.
-        let inside =
-            |n: &&String| !n.is_empty() && !n.starts_with('/') && !n.split('/').any(|p| p == "..");
-        paths.extend(
-            names
-                .0
-                .iter()
-                .filter(inside)
-                .map(|name| format!("{base}/{name}").into()),
-        );
+        let below = |name: &String| format!("{base}/{name}").into();
+        paths.extend(names.0.iter().map(below));
     }
     paths
 }

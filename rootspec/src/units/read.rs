@@ -129,6 +129,44 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
             say(mode.span(), "expected octal permissions such as \"0660\"");
         }
     }
+    for (path, words) in out_of_range(unit) {
+        wrong.push(layers.spot_at(&path, words));
+    }
+    wrong
+}
+
+/// Values that would have to be bent to be used, by their path.
+fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
+    let mut wrong = Vec::new();
+    let exec = unit.exec.as_ref().map(Spanned::get_ref);
+    if exec
+        .and_then(|exec| exec.oom_score_adj)
+        .is_some_and(|score| !(-1000..=1000).contains(&score))
+    {
+        wrong.push(("exec.oom_score_adj".to_owned(), "expected -1000 to 1000"));
+    }
+    if unit
+        .cgroup
+        .cpu_weight
+        .is_some_and(|weight| !(1..=10_000).contains(&weight))
+    {
+        wrong.push(("cgroup.cpu_weight".to_owned(), "expected 1 to 10000"));
+    }
+    let dirs = &unit.dirs;
+    for (key, names) in [
+        ("run", &dirs.run),
+        ("state", &dirs.state),
+        ("cache", &dirs.cache),
+        ("logs", &dirs.logs),
+    ] {
+        for (number, name) in names.0.iter().enumerate() {
+            if name.is_empty() || name.starts_with('/') || name.split('/').any(|part| part == "..")
+            {
+                let words = "expected a name without a leading / and without ..";
+                wrong.push((format!("dirs.{key}.{number}"), words));
+            }
+        }
+    }
     wrong
 }
 
@@ -235,6 +273,36 @@ mod tests {
                 "a signal",
             ),
             ("schema = 1\n[exec\nstart = \"/x\"\n", 2, "a.toml:2"),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\noom_score_adj = 1001\n",
+                4,
+                "-1000 to 1000",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[cgroup]\ncpu_weight = 0\n",
+                5,
+                "1 to 10000",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[dirs]\nrun = \"../etc\"\n",
+                5,
+                "leading /",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[dirs]\nlogs = [\"a\",\n\"/b\"]\n",
+                6,
+                "leading /",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[condition]\ncmdline = 5\n",
+                5,
+                "a text or a list",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\nsuccess_exit = [900]\n",
+                5,
+                "exit code",
+            ),
         ] {
             let shown = complaint(text);
             assert!(
