@@ -208,9 +208,21 @@ mod tests {
         );
     }
 
+    /// Line and words of what is said about each text.
+    fn complain(cases: &[(&str, usize, &str)]) {
+        for (text, line, words) in cases {
+            let shown = complaint(text);
+            assert!(
+                shown.contains(&format!("a.toml:{line}:")),
+                "{text}\n{shown}"
+            );
+            assert!(shown.contains(words), "{text}\n{shown}");
+        }
+    }
+
     #[test]
     fn every_kind_of_error_names_its_line() {
-        for (text, line, words) in [
+        complain(&[
             ("schema = 2\n[exec]\nstart = \"/x\"\n", 1, "schema 2"),
             (
                 "[exec]\nstart = \"/x\"\n",
@@ -273,6 +285,12 @@ mod tests {
                 "a signal",
             ),
             ("schema = 1\n[exec\nstart = \"/x\"\n", 2, "a.toml:2"),
+        ]);
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_its_line_and_the_range() {
+        complain(&[
             (
                 "schema = 1\n[exec]\nstart = \"/x\"\noom_score_adj = 1001\n",
                 4,
@@ -303,14 +321,7 @@ mod tests {
                 5,
                 "exit code",
             ),
-        ] {
-            let shown = complaint(text);
-            assert!(
-                shown.contains(&format!("a.toml:{line}:")),
-                "{text}\n{shown}"
-            );
-            assert!(shown.contains(words), "{text}\n{shown}");
-        }
+        ]);
     }
 
     #[test]
