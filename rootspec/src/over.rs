@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::SnapshotId;
-use crate::spot::Spot;
+use crate::spot::{Spot, read_toml};
 
 /// Largest file that is read, in bytes.
 pub const MAX_SIZE: usize = 4096;
@@ -36,16 +36,7 @@ impl Over {
     /// # Errors
     /// The text is damaged or has a newer format.
     pub fn from_toml(file: &str, text: &str) -> Result<Self, Spot> {
-        let over: Self = toml::from_str(text).map_err(|e| Spot::from_toml(file, text, &e))?;
-        if over.schema == Self::SCHEMA {
-            return Ok(over);
-        }
-        let words = format!(
-            "it has format {}, this version knows {} only: update rootctl",
-            over.schema,
-            Self::SCHEMA
-        );
-        Err(Spot::whole(file, words))
+        read_toml(file, text, Self::SCHEMA)
     }
 }
 

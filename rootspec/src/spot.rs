@@ -3,7 +3,31 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
+
 use crate::nearest::nearest;
+
+/// Reads `text`, the content of `file`, whose key `schema` must be `version`: a newer format is named as one, whatever else
+/// it changed.
+///
+/// # Errors
+/// The text is damaged or has a newer format.
+pub fn read_toml<T: DeserializeOwned>(file: &str, text: &str, version: u32) -> Result<T, Spot> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        schema: u32,
+    }
+    let spot = |error| Spot::from_toml(file, text, &error);
+    let found: Version = toml::from_str(text).map_err(spot)?;
+    if found.schema != version {
+        let words = format!(
+            "it has format {}, this version knows {version} only: update rootctl",
+            found.schema
+        );
+        return Err(Spot::whole(file, words));
+    }
+    toml::from_str(text).map_err(spot)
+}
 
 /// A message about one place of a text file.
 ///

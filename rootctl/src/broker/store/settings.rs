@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
 use rootspec::cmdline::Mode;
-use rootspec::spot::Spot;
+use rootspec::spot::{Spot, read_toml};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::Guard;
@@ -80,11 +80,6 @@ fn limine_dir() -> String {
     "EFI/BOOT".to_owned()
 }
 
-#[derive(Deserialize)]
-struct Version {
-    schema: u32,
-}
-
 impl Settings {
     /// Version written by this program.
     const SCHEMA: u32 = 1;
@@ -104,16 +99,7 @@ impl Settings {
 
     /// Reads the text of `file`.
     fn from_toml(file: &str, text: &str) -> Result<Self, Spot> {
-        let version: Version = toml::from_str(text).map_err(|e| Spot::from_toml(file, text, &e))?;
-        if version.schema != Self::SCHEMA {
-            let words = format!(
-                "it has format {}, this version knows {} only: update rootctl",
-                version.schema,
-                Self::SCHEMA
-            );
-            return Err(Spot::whole(file, words));
-        }
-        toml::from_str(text).map_err(|e| Spot::from_toml(file, text, &e))
+        read_toml(file, text, Self::SCHEMA)
     }
 
     /// Reads the store's settings.
