@@ -15,6 +15,7 @@ fn meta(n: u32, kernel: Option<(&str, &str)>) -> Meta {
         uuid: String::new(),
         parent: None,
         lineage: vec![],
+        copied: Vec::new(),
         name: None,
         created: 0,
         note: String::new(),

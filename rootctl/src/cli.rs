@@ -99,11 +99,21 @@ pub(crate) enum Snap {
     /// Snapshots below the ones they were made from; * runs, > boots next
     Tree,
     /// Snapshots by number
-    List,
+    List(SnapList),
     /// One snapshot with everything known about it
     Show(OneTarget),
+    /// Give a snapshot another name
+    Rename(SnapRename),
+    /// Give a snapshot another line for people
+    Note(SnapNote),
+    /// Keep snapshots: nothing deletes them, and the boot menu offers them
+    Keep(SomeTargets),
+    /// Keep snapshots no longer
+    Unkeep(SomeTargets),
     /// Delete snapshots; what runs, boots next or is kept is refused
     Delete(SnapDelete),
+    /// Bring deleted snapshots back, with the /etc they had
+    Undelete(SnapUndelete),
 }
 
 /// `snap new`
@@ -117,6 +127,53 @@ pub(crate) struct SnapNew {
     /// A line for people
     #[arg(short = 'm', long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// Its place is beside the one it copies, not below it
+    #[arg(long, group = "place")]
+    pub(crate) beside: bool,
+    /// Its place is below this one
+    #[arg(long, group = "place", value_name = "TARGET")]
+    pub(crate) under: Option<String>,
+    /// It stands on its own, below none
+    #[arg(long, group = "place")]
+    pub(crate) top: bool,
+}
+
+/// `snap list`
+#[derive(Debug, Args)]
+pub(crate) struct SnapList {
+    /// Those that were deleted and can be brought back
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+/// `snap rename`
+#[derive(Debug, Args)]
+pub(crate) struct SnapRename {
+    /// Which snapshot
+    pub(crate) target: String,
+    /// Its new name
+    #[arg(required_unless_present = "clear", conflicts_with = "clear")]
+    pub(crate) name: Option<String>,
+    /// Take its name away
+    #[arg(long)]
+    pub(crate) clear: bool,
+}
+
+/// `snap note`
+#[derive(Debug, Args)]
+pub(crate) struct SnapNote {
+    /// Which snapshot
+    pub(crate) target: String,
+    /// Its new note
+    #[arg(
+        required_unless_present = "clear",
+        conflicts_with = "clear",
+        allow_hyphen_values = true
+    )]
+    pub(crate) text: Option<String>,
+    /// Take its note away
+    #[arg(long)]
+    pub(crate) clear: bool,
 }
 
 /// A command about one snapshot.
@@ -126,11 +183,39 @@ pub(crate) struct OneTarget {
     pub(crate) target: String,
 }
 
+/// A command about some snapshots.
+#[derive(Debug, Args)]
+pub(crate) struct SomeTargets {
+    /// Which snapshots
+    #[arg(required = true, value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+}
+
 /// `snap delete`
 #[derive(Debug, Args)]
+#[command(
+    long_about = "Deletes snapshots: they go into the trash, where `rootctl snap undelete` finds them, and take up room there. \
+        With --now they are thrown away for good, and their room is free.\n\n\
+        Refused are the running snapshot, the one that boots next, the good one and the one before it, the one on trial, kept \
+        ones, the base, and one whose /etc another one takes over at its first boot."
+)]
 pub(crate) struct SnapDelete {
     /// Which snapshots
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Also everything below them in the tree
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// For good; deleted ones may be named as well
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+/// `snap undelete`
+#[derive(Debug, Args)]
+pub(crate) struct SnapUndelete {
+    /// Which deleted snapshots: number, name, or unique prefix of a name
+    #[arg(required = true, value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
 }
 
@@ -442,6 +527,13 @@ mod tests {
             &["rootctl", "status", "--esp", "/x"],
             &["rootctl", "status", "-q", "-v"],
             &["rootctl", "diff"],
+            &["rootctl", "snap", "new", "--beside", "--top"],
+            &["rootctl", "snap", "new", "--under", "1", "--top"],
+            &["rootctl", "snap", "rename", "1"],
+            &["rootctl", "snap", "rename", "1", "x", "--clear"],
+            &["rootctl", "snap", "note", "1"],
+            &["rootctl", "snap", "keep"],
+            &["rootctl", "snap", "undelete"],
             &["rootctl", "diff", "1", "2", "3"],
             &["rootctl", "diff", "1", "--times", "--content"],
         ] {

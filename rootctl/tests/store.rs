@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
+//! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
 //! | `store/by_menu.rs` | trials under a Limine that keeps no state: armed by the menu itself |
@@ -34,6 +35,8 @@ mod life;
 mod shared;
 #[path = "store/socket.rs"]
 mod socket;
+#[path = "store/tree.rs"]
+mod tree;
 
 use std::process::ExitCode;
 
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         shared::TESTS,
         socket::TESTS,
         diff::TESTS,
+        tree::TESTS,
     ]
     .concat();
     let trials = tests

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spot::Spot;
+use crate::spot::{Spot, read_toml};
 use crate::{SnapshotId, SnapshotName};
 
 /// Largest `meta.toml` that is read, in bytes.
@@ -22,6 +22,10 @@ pub struct Meta {
     /// Its ancestors, nearest first: the tree survives deleted inner nodes.
     #[serde(default)]
     pub lineage: Vec<SnapshotId>,
+    /// What its content was copied from, nearest first, where that is another line than `lineage`: a copy may be placed
+    /// anywhere in the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copied: Vec<SnapshotId>,
     /// Its name, if it has one.
     pub name: Option<SnapshotName>,
     /// When it was published, in seconds since 1970 (UTC).
@@ -94,32 +98,28 @@ impl Meta {
         toml::to_string(self)
     }
 
+    /// What its content was copied from, nearest first.
+    #[must_use]
+    pub fn content(&self) -> &[SnapshotId] {
+        if self.copied.is_empty() {
+            &self.lineage
+        } else {
+            &self.copied
+        }
+    }
+
     /// Reads the text of `file`, which must be about snapshot `id`.
     ///
     /// # Errors
     /// The text is damaged, has a newer format, or is about another snapshot.
     pub fn from_toml(file: &str, text: &str, id: SnapshotId) -> Result<Self, Spot> {
-        let version: Version = toml::from_str(text).map_err(|e| Spot::from_toml(file, text, &e))?;
-        if version.schema != Self::SCHEMA {
-            let words = format!(
-                "it has format {}, this version knows {} only: update rootctl",
-                version.schema,
-                Self::SCHEMA
-            );
-            return Err(Spot::whole(file, words));
-        }
-        let meta: Self = toml::from_str(text).map_err(|e| Spot::from_toml(file, text, &e))?;
+        let meta: Self = read_toml(file, text, Self::SCHEMA)?;
         if meta.id != id {
             let words = format!("it is about snapshot {}, expected {id}", meta.id);
             return Err(Spot::whole(file, words));
         }
         Ok(meta)
     }
-}
-
-#[derive(Deserialize)]
-struct Version {
-    schema: u32,
 }
 
 #[cfg(test)]
@@ -137,6 +137,7 @@ mod tests {
             uuid: "0123".into(),
             parent: SnapshotId::new(2),
             lineage: vec![SnapshotId::new(2).unwrap(), SnapshotId::new(1).unwrap()],
+            copied: vec![],
             name: Some("web".parse().unwrap()),
             created: 1_700_000_000,
             note: "a \"quoted\" note".into(),

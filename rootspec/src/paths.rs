@@ -20,10 +20,18 @@ pub mod store {
     pub const ETC: &str = "etc";
     /// Writable snapshots of the mode `persist`.
     pub const OVER: &str = "over";
+    /// Deleted snapshots, until somebody wants their room: folders as in [`SNAPS`].
+    pub const TRASH: &str = "trash";
     /// Work in progress: anything here is garbage after a crash.
     pub const TMP: &str = "tmp";
     /// In a snapshot's directory: what it is, written once.
     pub const META: &str = "meta.toml";
+    /// In a snapshot's directory: name and note, where they were changed after it was published.
+    pub const LABEL: &str = "label.toml";
+    /// In the directory of a deleted snapshot: when it was deleted.
+    pub const GONE: &str = "gone.toml";
+    /// In the directory of a deleted snapshot: the live `/etc` it had as a deployment.
+    pub const GONE_ETC: &str = "etc";
     /// In a snapshot's directory: the root as a read-only subvolume.
     pub const ROOT: &str = "root";
     /// In a snapshot's directory: the root as a squashfs image.

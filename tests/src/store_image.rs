@@ -204,6 +204,7 @@ fn meta(number: u32, uuid: String, image: Option<Image>) -> Result<Meta> {
         uuid,
         parent: None,
         lineage: Vec::new(),
+        copied: Vec::new(),
         name: None,
         created: 1_700_000_000,
         note: String::new(),

@@ -9,7 +9,7 @@ use sys::btrfs::Access;
 
 use crate::guard::Guard;
 use crate::session::Session;
-use crate::store::publish::{Draft, Facts};
+use crate::store::publish::{Draft, Facts, Place};
 use crate::store::{Store, subvol};
 
 /// Longest note, in bytes: the meta file has a limit.
@@ -18,9 +18,9 @@ const LONGEST_NOTE: usize = 400;
 const RESERVE: u64 = 32 << 20;
 
 /// Copies a snapshot.
-pub(crate) fn new(session: &mut Session, ask: New) -> Result<Made> {
+pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
     let name = name(ask.name.as_deref())?;
-    let note = note(ask.note)?;
+    let note = note(ask.note.clone())?;
     let roles = session.roles();
     let from = match &ask.from {
         Some(target) => session.resolve(target)?,
@@ -34,6 +34,7 @@ pub(crate) fn new(session: &mut Session, ask: New) -> Result<Made> {
         },
     };
     let parent = session.whole(from)?.clone();
+    let place = place(session, ask)?;
     must_be_subvolume(parent.image.is_some(), from)?;
     must_have_room(&session.store, 0)?;
     let id = session.next_id()?;
@@ -55,11 +56,26 @@ pub(crate) fn new(session: &mut Session, ask: New) -> Result<Made> {
             },
             kernel: parent.kernel.clone(),
             etc_base: session.etc_base(&parent),
-            parent: Some(parent),
+            place,
+            source: Some(parent),
         })?
     };
     session.published(meta);
     Ok(Made { id })
+}
+
+/// Where in the tree the copy is wanted.
+fn place(session: &Session, ask: &New) -> Result<Place> {
+    match (ask.beside == Some(true), &ask.under, ask.top == Some(true)) {
+        (false, None, false) => Ok(Place::BelowSource),
+        (true, None, false) => Ok(Place::BesideSource),
+        (false, None, true) => Ok(Place::Top),
+        (false, Some(target), false) => {
+            let id = session.resolve(target)?;
+            Ok(Place::Below(Box::new(session.whole(id)?.clone())))
+        }
+        _ => Guard::usage("a copy has one place: beside, under or top").err(),
+    }
 }
 
 /// Checks a name somebody typed.
@@ -107,7 +123,7 @@ pub(crate) fn must_have_room(store: &Store, wanted: u64) -> Result<()> {
         size(space.total),
         size(needed)
     ))
-    .next("rootctl snap list, then rootctl snap delete what is not needed")
+    .next("rootctl snap list, then rootctl snap delete --now what is not needed")
     .err()
 }
 

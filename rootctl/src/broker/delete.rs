@@ -1,44 +1,102 @@
-//! `snap delete`: never what runs, boots next or is kept; never a number a second time.
+//! `snap delete`: never what runs, boots next or is kept; never a number a second time. What is deleted lies in the trash
+//! until somebody wants its room.
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use rootspec::SnapshotId;
 use rootspec::meta::Meta;
-use rootspec::paths::store as names;
 use rootspec::protocol::store::{Delete, Deleted};
 use rootspec::state::State;
 use rootspec::trial::Phase;
 
 use crate::guard::Guard;
-use crate::progress::point;
 use crate::session::Session;
-use crate::store::subvol;
+use crate::store::list::living_parent;
+use crate::store::trash;
 
 /// Deletes snapshots, or says which would be.
 pub(crate) fn delete(session: &mut Session, ask: &Delete) -> Result<Deleted> {
-    let mut ids = Vec::new();
-    for target in &ask.targets {
-        let id = session.resolve(target)?;
-        may_go(id, session)?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
+    let now = ask.now == Some(true);
+    let (living, buried) = named(session, ask, now)?;
+    for id in &living {
+        may_go(*id, session)?;
+        nobody_merges_from(*id, &living, session)?;
     }
-    for id in &ids {
-        nobody_merges_from(*id, &ids, session)?;
-    }
+    let mut ids = living.clone();
+    ids.extend(&buried);
     if ids.is_empty() {
         return Guard::usage("no snapshot was named").err();
     }
     if ask.dry_run != Some(true) {
-        remember(session, &ids)?;
-        for id in &ids {
-            remove(session, *id)?;
+        if !living.is_empty() {
+            bury(session, &living)?;
+        }
+        if now {
+            purge(session, &ids)?;
         }
     }
     Ok(Deleted { ids })
 }
 
-fn may_go(id: SnapshotId, session: &Session) -> Result<()> {
+/// The snapshots that are meant: those that are there, and those in the trash, which only a deletion for good can mean.
+fn named(session: &Session, ask: &Delete, now: bool) -> Result<(Vec<SnapshotId>, Vec<SnapshotId>)> {
+    let (mut living, mut buried) = (Vec::new(), Vec::new());
+    for target in &ask.targets {
+        match session.resolve(target) {
+            Ok(id) if ask.recursive == Some(true) => living.extend(with_all_below(id, session)),
+            Ok(id) => living.push(id),
+            Err(error) if now => match trash::find(&session.store, target) {
+                Ok(found) => buried.push(found.entry.id),
+                Err(_) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    for ids in [&mut living, &mut buried] {
+        let mut seen = BTreeSet::new();
+        ids.retain(|id| seen.insert(*id));
+    }
+    Ok((living, buried))
+}
+
+/// A snapshot and everything below it in the tree.
+fn with_all_below(id: SnapshotId, session: &Session) -> Vec<SnapshotId> {
+    let mut all = vec![id];
+    let mut seen = BTreeSet::from([id]);
+    let mut at = 0;
+    while let Some(above) = all.get(at).copied() {
+        let entries = session.entries.iter();
+        let below = entries.filter(|entry| living_parent(entry, &session.entries) == Some(above));
+        all.extend(below.map(|entry| entry.id).filter(|id| seen.insert(*id)));
+        at += 1;
+    }
+    all
+}
+
+/// Moves snapshots into the trash. Their numbers are used up, and a failed trial of theirs is over.
+pub(crate) fn bury(session: &mut Session, ids: &[SnapshotId]) -> Result<()> {
+    let state = session.record.need()?;
+    let after = after(state, ids);
+    if after != *state {
+        session.write_state(after)?;
+    }
+    trash::bury(&session.store, ids, session.lock()?)?;
+    session.entries.retain(|entry| !ids.contains(&entry.id));
+    Ok(())
+}
+
+/// Throws away what is in the trash.
+pub(crate) fn purge(session: &mut Session, ids: &[SnapshotId]) -> Result<()> {
+    forget_modes(session, ids)?;
+    for id in ids {
+        trash::purge(&session.store, *id, session.lock()?)?;
+    }
+    Ok(())
+}
+
+/// Is there a rule that says no?
+pub(crate) fn may_go(id: SnapshotId, session: &Session) -> Result<()> {
     let state = session.record.need()?;
     let roles = session.roles();
     let refuse = |why: &str, next: &str| {
@@ -62,7 +120,11 @@ fn may_go(id: SnapshotId, session: &Session) -> Result<()> {
 }
 
 /// A snapshot that never booted takes the changes of its base's `/etc` along at its first boot: until then they stay.
-fn nobody_merges_from(id: SnapshotId, going: &[SnapshotId], session: &Session) -> Result<()> {
+pub(crate) fn nobody_merges_from(
+    id: SnapshotId,
+    going: &[SnapshotId],
+    session: &Session,
+) -> Result<()> {
     let waits = |meta: &&Meta| {
         meta.etc_base == Some(id)
             && !going.contains(&meta.id)
@@ -86,13 +148,7 @@ fn kept(state: &State) -> Vec<SnapshotId> {
     state.kept()
 }
 
-/// Writes down what must outlive the snapshots: their numbers are used up, their trial and mode are over.
-fn remember(session: &mut Session, ids: &[SnapshotId]) -> Result<()> {
-    let state = session.record.need()?;
-    let after = after(state, ids);
-    if after != *state {
-        session.write_state(after)?;
-    }
+fn forget_modes(session: &mut Session, ids: &[SnapshotId]) -> Result<()> {
     let mut settings = session.settings()?.clone();
     let before = settings.modes.len();
     settings
@@ -111,20 +167,6 @@ fn after(state: &State, ids: &[SnapshotId]) -> State {
     after.next_id = after.next_id.max(highest.saturating_add(1));
     after.trial = after.trial.filter(|trial| !ids.contains(&trial.id));
     after
-}
-
-/// Out of sight in one step, then piece by piece; what a cut leaves is in `tmp/`.
-fn remove(session: &mut Session, id: SnapshotId) -> Result<()> {
-    let _lock = session.lock()?;
-    let grave = session.store.path(names::TMP).join(format!("gone-{id}"));
-    subvol::remove_tree(&grave)?;
-    std::fs::rename(session.store.snapshot(id), &grave)
-        .map_err(|error| sys::SysError::new("move away", session.store.snapshot(id), error))?;
-    sys::fs::sync_dir(session.store.path(names::SNAPS))?;
-    point("D1");
-    session.entries.retain(|entry| entry.id != id);
-    subvol::remove_tree(&session.store.etc(id))?;
-    subvol::remove_tree(&grave)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::deploy::{apply, plan};
 use crate::guard::Guard;
 use crate::progress::{Progress, point};
 use crate::site::Site;
-use crate::store::publish::{Draft, Facts};
+use crate::store::publish::{Draft, Facts, Place};
 use crate::store::settings::{Loader, Settings, parse_mode};
 use crate::store::{Store, StoreLock, subvol, write_synced};
 use crate::tree::copy::copy;
@@ -69,7 +69,8 @@ pub(crate) fn init(site: Site, ask: Init, progress: &mut Progress<'_>) -> Result
     let lock = prepare(&store)?;
     let detail = source.file_name().map(|n| n.to_string_lossy().into_owned());
     let facts = Facts {
-        parent: None,
+        source: None,
+        place: Place::Top,
         name,
         note: String::new(),
         origin: Origin {
@@ -176,7 +177,13 @@ fn prepare(store: &Store) -> Result<StoreLock> {
         .next(format!("if it is one: echo {} > {}", names::FORMAT_VERSION, store.path(names::FORMAT).display()))
         .err();
     }
-    for name in [names::SNAPS, names::ETC, names::OVER, names::TMP] {
+    for name in [
+        names::SNAPS,
+        names::ETC,
+        names::OVER,
+        names::TRASH,
+        names::TMP,
+    ] {
         subvol::remove_tree(&store.path(name))?;
         sys::fs::make_dir(store.path(name), 0o700)?;
     }

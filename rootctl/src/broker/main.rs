@@ -21,7 +21,8 @@
 //! | `initramfs` | the builder: modules, tables, cpio |
 //! | `run` | a command in a copy of a snapshot |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
-//! | `copy`, `delete` | snapshots copied and deleted |
+//! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
+//! | `relabel`, `keep` | names and notes; what nothing deletes |
 //! | `checks`, `boot_files` | what a root must have before it is published; its kernel and initramfs |
 #![forbid(unsafe_code)]
 
@@ -39,10 +40,12 @@ mod esp;
 mod guard;
 mod import;
 mod initramfs;
+mod keep;
 mod menu;
 mod oneshot;
 mod progress;
 mod reconcile;
+mod relabel;
 mod roles;
 mod rollback;
 mod run;
@@ -54,6 +57,7 @@ mod state;
 mod status;
 mod store;
 mod tree;
+mod undelete;
 mod units;
 
 use std::process::ExitCode;

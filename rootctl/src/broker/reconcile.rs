@@ -14,6 +14,7 @@ use crate::guard::words;
 use crate::oneshot::OneShot;
 use crate::progress::{Progress, log};
 use crate::session::Session;
+use crate::store::trash;
 
 /// Puts the store and the ESP in order.
 pub(crate) fn reconcile(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
@@ -21,6 +22,9 @@ pub(crate) fn reconcile(session: &mut Session, progress: &mut Progress<'_>) -> R
         Ok(0) => {}
         Ok(count) => progress.step(&format!("threw away {count} unfinished snapshots")),
         Err(error) => log(&format!("leftovers stay: {}", words(&error))),
+    }
+    if let Err(error) = trash::settle(&session.store, session.lock()?) {
+        log(&format!("the trash is not in order: {}", words(&error)));
     }
     if let Err(error) = agree(session, progress) {
         let why = words(&error);

@@ -70,7 +70,8 @@ impl Roles {
     }
 }
 
-fn refusal(error: TargetError) -> Guard {
+/// An unusable target as a no.
+pub(crate) fn refusal(error: TargetError) -> Guard {
     let words = error.to_string();
     match error {
         TargetError::Malformed(_) | TargetError::Ambiguous(..) => Guard::usage(words),
@@ -94,6 +95,7 @@ mod tests {
             id: id(*n),
             meta: Some(meta(*n)),
             damage: None,
+            remark: None,
         };
         all.iter().map(entry).collect()
     }

@@ -15,7 +15,10 @@ use crate::guard::{self, Guard};
 use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::site::Site;
-use crate::{confirm, copy, delete, deploy, diff, import, initramfs, rollback, run, status, units};
+use crate::{
+    confirm, copy, delete, deploy, diff, import, initramfs, keep, relabel, rollback, run, status,
+    undelete, units,
+};
 
 /// A reply.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl<'a> Service<'a> {
     fn work(&self, name: &str, given: Value, progress: &mut Progress<'_>) -> Result<Option<Value>> {
         let value = match name {
             method::STATUS => json(status::status(&self.look()?)?)?,
-            method::LIST => json(status::list(&self.look()?)?)?,
+            method::LIST => json(status::list(&self.look()?, &take(given)?)?)?,
             method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
             method::DIFF => {
                 let reader = match self.must_be_allowed() {
@@ -112,13 +115,30 @@ impl<'a> Service<'a> {
             }
             method::NEW => json(copy::new(
                 &mut self.change("snap new", progress)?,
-                take(given)?,
+                &take(given)?,
             )?)?,
             method::DELETE => {
                 let ask: store::Delete = take(given)?;
                 let mut session =
                     self.plan_or_change(ask.dry_run, None, "snap delete", progress)?;
                 json(delete::delete(&mut session, &ask)?)?
+            }
+            method::UNDELETE => {
+                let ask: store::Undelete = take(given)?;
+                let mut session =
+                    self.plan_or_change(ask.dry_run, None, "snap undelete", progress)?;
+                json(undelete::undelete(&mut session, &ask, progress)?)?
+            }
+            method::LABEL => {
+                let ask: store::Label = take(given)?;
+                let mut session =
+                    self.plan_or_change(ask.dry_run, None, "snap rename", progress)?;
+                json(relabel::relabel(&mut session, &ask, progress)?)?
+            }
+            method::KEEP => {
+                let ask: store::Keep = take(given)?;
+                let mut session = self.plan_or_change(ask.dry_run, None, "snap keep", progress)?;
+                json(keep::keep(&mut session, &ask, progress)?)?
             }
             method::RUN => {
                 let ask: store::Run = take(given)?;
@@ -293,6 +313,9 @@ mod tests {
         for name in [
             method::NEW,
             method::DELETE,
+            method::UNDELETE,
+            method::LABEL,
+            method::KEEP,
             method::RUN,
             method::DEPLOY,
             method::CHECK_UNITS,
@@ -301,7 +324,7 @@ mod tests {
             method::INIT,
             method::BUILD_INITRAMFS,
         ] {
-            let given = json!({"targets": [], "target": "1", "argv": ["true"]});
+            let given = json!({"targets": [], "target": "1", "argv": ["true"], "keep": true});
             let Answer::Error(error, value) = call(54_321, name, given) else {
                 panic!("{name} was allowed")
             };

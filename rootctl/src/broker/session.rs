@@ -13,7 +13,7 @@ use crate::site::Site;
 use crate::state::{Record, next_id};
 use crate::store::list::{self, Entry};
 use crate::store::settings::Settings;
-use crate::store::{Store, StoreLock};
+use crate::store::{Store, StoreLock, trash};
 
 /// An open store with everything read. Changes need the lock, which only [`Session::change`] has.
 #[derive(Debug)]
@@ -113,7 +113,13 @@ impl Session {
 
     /// Finds the snapshot that is meant.
     pub(crate) fn resolve(&self, target: &str) -> Result<SnapshotId> {
-        self.roles().resolve(target, &self.entries)
+        let found = self.roles().resolve(target, &self.entries);
+        found.map_err(|error| match trash::find(&self.store, target) {
+            Ok(gone) => Guard::failed(format!("snapshot {} was deleted", gone.entry.id))
+                .next(format!("rootctl snap undelete {}", gone.entry.id))
+                .into(),
+            Err(_) => error,
+        })
     }
 
     /// The entry of a snapshot that exists.
@@ -154,7 +160,9 @@ impl Session {
 
     /// The id for the next snapshot.
     pub(crate) fn next_id(&self) -> Result<SnapshotId> {
-        next_id(self.record.state(), &self.entries)
+        let deleted = trash::ids(&self.store)?;
+        let used = self.entries.iter().map(|entry| entry.id).chain(deleted);
+        next_id(self.record.state(), used)
     }
 
     /// Takes note of a snapshot that was just published.
@@ -163,6 +171,7 @@ impl Session {
             id: meta.id,
             meta: Some(meta),
             damage: None,
+            remark: None,
         });
         self.entries.sort_by_key(|entry| entry.id);
     }
@@ -171,7 +180,7 @@ impl Session {
     /// ever deployed, else the good one.
     pub(crate) fn etc_base(&self, parent: &Meta) -> Option<SnapshotId> {
         std::iter::once(parent.id)
-            .chain(parent.lineage.iter().copied())
+            .chain(parent.content().iter().copied())
             .find(|id| self.store.etc(*id).is_dir())
             .or_else(|| self.record.state().and_then(|state| state.good))
     }

@@ -7,7 +7,6 @@ use rootspec::state::{FILE_SIZE, State, StateRead};
 
 use crate::guard::Guard;
 use crate::progress::point;
-use crate::store::list::Entry;
 use crate::store::{Store, StoreLock};
 
 /// The record as it was read, and as it is after each write.
@@ -112,13 +111,12 @@ pub(crate) fn whole_file(old: Option<&State>, new: &State) -> Result<Vec<u8>> {
 }
 
 /// The id for the next snapshot: never one that was used, even if the record or the snapshots were lost.
-pub(crate) fn next_id(state: Option<&State>, entries: &[Entry]) -> Result<SnapshotId> {
+pub(crate) fn next_id(
+    state: Option<&State>,
+    used: impl Iterator<Item = SnapshotId>,
+) -> Result<SnapshotId> {
     let recorded = state.map_or(1, |state| state.next_id);
-    let highest = entries
-        .iter()
-        .map(|entry| entry.id.get())
-        .max()
-        .unwrap_or(0);
+    let highest = used.map(SnapshotId::get).max().unwrap_or(0);
     let next = highest.checked_add(1).map(|n| n.max(recorded));
     next.and_then(SnapshotId::new)
         .ok_or_else(|| Guard::refused("all snapshot numbers are used up").into())
@@ -128,30 +126,24 @@ pub(crate) fn next_id(state: Option<&State>, entries: &[Entry]) -> Result<Snapsh
 mod tests {
     use super::*;
 
-    fn entry(n: u32) -> Entry {
-        Entry {
-            id: SnapshotId::new(n).unwrap(),
-            meta: None,
-            damage: None,
-        }
-    }
-
     #[test]
     fn ids_are_never_given_twice() {
         let state = |next_id| State {
             next_id,
             ..State::empty()
         };
-        let next = |state: Option<&State>, all: &[Entry]| next_id(state, all).unwrap().get();
-        assert_eq!(next(Some(&state(9)), &[entry(3)]), 9, "8 was deleted");
+        let next = |state: Option<&State>, all: &[u32]| {
+            next_id(state, all.iter().filter_map(|n| SnapshotId::new(*n))).map(SnapshotId::get)
+        };
+        assert_eq!(next(Some(&state(9)), &[3]).unwrap(), 9, "8 was deleted");
         assert_eq!(
-            next(Some(&state(2)), &[entry(3)]),
+            next(Some(&state(2)), &[3]).unwrap(),
             4,
             "the record was not written"
         );
-        assert_eq!(next(None, &[entry(7)]), 8, "the record was lost");
-        assert_eq!(next(None, &[]), 1);
-        assert!(next_id(None, &[entry(u32::MAX)]).is_err());
+        assert_eq!(next(None, &[7]).unwrap(), 8, "the record was lost");
+        assert_eq!(next(None, &[]).unwrap(), 1);
+        assert!(next(None, &[u32::MAX]).is_err());
     }
 
     #[test]

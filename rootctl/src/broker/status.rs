@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::protocol::store::{One, Snapshot, SnapshotList, Status, TrialStatus};
+use rootspec::protocol::store::{List, One, Snapshot, SnapshotList, Status, TrialStatus};
 use rootspec::state::State;
 use rootspec::trial::Phase;
 
@@ -12,6 +12,7 @@ use crate::esp;
 use crate::guard;
 use crate::session::Session;
 use crate::store::list::{Entry, living_parent};
+use crate::store::trash;
 
 /// The store as a whole.
 pub(crate) fn status(session: &Session) -> Result<Status> {
@@ -78,6 +79,15 @@ fn warnings(session: &Session) -> Vec<String> {
             all.push(format!(
                 "snapshot {} is damaged: {damage}. Next: rootctl snap delete {}",
                 entry.id, entry.id
+            ));
+        }
+    }
+    for entry in &session.entries {
+        if let Some(remark) = &entry.remark {
+            all.push(format!(
+                "name and note of snapshot {0} cannot be read, those it was published with count: {remark}. \
+                 Next: rootctl snap rename {0} NAME",
+                entry.id
             ));
         }
     }
@@ -156,14 +166,31 @@ fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// All snapshots.
-pub(crate) fn list(session: &Session) -> Result<SnapshotList> {
-    let snapshots = session
-        .entries
-        .iter()
-        .map(|e| describe(session, e))
-        .collect();
+/// All snapshots, or all deleted ones.
+pub(crate) fn list(session: &Session, ask: &List) -> Result<SnapshotList> {
+    let snapshots = if ask.deleted == Some(true) {
+        let deleted = trash::all(&session.store)?;
+        deleted
+            .iter()
+            .map(|one| describe_deleted(session, one))
+            .collect()
+    } else {
+        session
+            .entries
+            .iter()
+            .map(|e| describe(session, e))
+            .collect()
+    };
     Ok(SnapshotList { snapshots })
+}
+
+/// A deleted snapshot.
+pub(crate) fn describe_deleted(session: &Session, one: &trash::Trashed) -> Snapshot {
+    Snapshot {
+        marks: vec!["deleted".to_owned()],
+        deleted: Some(one.deleted.unwrap_or(0)),
+        ..describe(session, &one.entry)
+    }
 }
 
 /// One snapshot.
@@ -175,7 +202,8 @@ pub(crate) fn show(session: &Session, ask: &One) -> Result<SnapshotList> {
     })
 }
 
-fn describe(session: &Session, entry: &Entry) -> Snapshot {
+/// A snapshot.
+pub(crate) fn describe(session: &Session, entry: &Entry) -> Snapshot {
     let meta = entry.meta.as_ref();
     let origin = meta.map(|m| &m.origin);
     Snapshot {
@@ -193,6 +221,7 @@ fn describe(session: &Session, entry: &Entry) -> Snapshot {
             .map(|k| k.release.clone()),
         marks: marks(session, entry),
         damage: entry.damage.clone(),
+        deleted: None,
     }
 }
 

@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
         "diff_of_strangers_compares_everything_and_says_so",
         strangers,
     ),
+    (
+        "diff_of_copies_placed_elsewhere_follows_what_was_copied",
+        placed_elsewhere,
+    ),
     ("diff_reads_only_what_extents_cannot_tell", reads_little),
     ("diff_sees_what_was_written_to_an_opened_snapshot", opened),
     ("diff_refuses_what_cannot_be_compared", bad_input),
@@ -538,6 +542,45 @@ fn strangers() {
         .says(&["no copies of one another", "everything was compared"]);
 }
 
+fn placed_elsewhere() {
+    let bench = Bench::new("placed");
+    edit(&bench, 1, |root| {
+        std::fs::write(root.join("srv"), "base").unwrap();
+    });
+    let two = new(&bench, 1);
+    edit(&bench, two, |root| {
+        std::fs::write(root.join("usr/two"), "two").unwrap();
+    });
+    let three = new(&bench, 1);
+    let place = |from: u32, words: &[&str]| -> u32 {
+        let from = from.to_string();
+        let made = bench.rootctl(&[&["snap", "new", "--from", &from], words].concat());
+        made.code(0).out.trim().parse().unwrap()
+    };
+    let under = place(two, &["--under", &three.to_string()]);
+    let top = place(two, &["--top"]);
+    let child = place(under, &[]);
+    edit(&bench, child, |root| {
+        std::fs::write(root.join("srv"), "child").unwrap();
+    });
+    let every_pair = |all: &[u32]| {
+        for one in all {
+            for other in all {
+                let answer = must_be_right(&bench, *one, *other);
+                assert_eq!(answer.basis, "changes", "{one} to {other}");
+            }
+        }
+    };
+    every_pair(&[1, two, three, under, top, child]);
+    // The place in the tree is gone, and so is what was copied: what is left still tells.
+    for id in [three, two] {
+        bench
+            .rootctl(&["snap", "delete", "--now", &id.to_string()])
+            .code(0);
+    }
+    every_pair(&[1, under, top, child]);
+}
+
 fn reads_little() {
     let bench = Bench::new("extents");
     let large: Vec<u8> = (0..8_000_000u32)
@@ -616,5 +659,5 @@ fn bad_input() {
     bench
         .rootctl(&["diff", "1", "3"])
         .code(1)
-        .says(&["there is no snapshot 3"]);
+        .says(&["snapshot 3 was deleted"]);
 }

@@ -15,7 +15,7 @@ pub const DESCRIPTION: &str = include_str!("../../varlink/org.rootctl.Store.varl
 pub mod method {
     /// `()` to [`super::Status`]
     pub const STATUS: &str = "org.rootctl.Store.Status";
-    /// `()` to [`super::SnapshotList`]
+    /// [`super::List`] to [`super::SnapshotList`]
     pub const LIST: &str = "org.rootctl.Store.List";
     /// [`super::One`] to [`super::SnapshotList`] with one entry
     pub const SHOW: &str = "org.rootctl.Store.Show";
@@ -25,6 +25,12 @@ pub mod method {
     pub const NEW: &str = "org.rootctl.Store.New";
     /// [`super::Delete`] to [`super::Deleted`]; *progress*
     pub const DELETE: &str = "org.rootctl.Store.Delete";
+    /// [`super::Undelete`] to [`super::SnapshotList`] with those that came back; *progress*
+    pub const UNDELETE: &str = "org.rootctl.Store.Undelete";
+    /// [`super::Label`] to [`super::SnapshotList`] with one entry; *progress*
+    pub const LABEL: &str = "org.rootctl.Store.Label";
+    /// [`super::Keep`] to [`super::Kept`]; *progress*
+    pub const KEEP: &str = "org.rootctl.Store.Keep";
     /// [`super::Run`] to [`super::Ran`]; *progress*
     pub const RUN: &str = "org.rootctl.Store.Run";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
@@ -60,6 +66,14 @@ pub struct Progress {
     pub text: String,
     /// `step`, `stdout` or `stderr`.
     pub stream: String,
+}
+
+/// Which snapshots to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// Those in the trash instead of those that are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
 }
 
 /// One snapshot by target.
@@ -239,6 +253,15 @@ pub struct New {
     /// A line for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Its place in the tree is beside the one it is copied from; without a word it is below that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<bool>,
+    /// Its place in the tree is below this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
+    /// It stands on its own in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<bool>,
 }
 
 /// A snapshot was made.
@@ -253,9 +276,62 @@ pub struct Made {
 pub struct Delete {
     /// As typed.
     pub targets: Vec<String>,
+    /// Also everything below them in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recursive: Option<bool>,
+    /// For good, at once; then those in the trash may be named as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<bool>,
     /// Only say what would be deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+}
+
+/// Snapshots to bring back from the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undelete {
+    /// Number, name or unique prefix of a name of a deleted one.
+    pub targets: Vec<String>,
+    /// Only say what would come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Another name or note for a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// As typed.
+    pub target: String,
+    /// Its new name; empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its new note; empty: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Only say whether it could be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Keep snapshots, or keep them no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// As typed.
+    pub targets: Vec<String>,
+    /// False: they may be deleted again.
+    pub keep: bool,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// What is kept now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Those that were named.
+    pub ids: Vec<SnapshotId>,
+    /// All that are kept.
+    pub all: Vec<SnapshotId>,
 }
 
 /// What was deleted.
@@ -425,11 +501,14 @@ pub struct Snapshot {
     /// Kernel release; absent: it cannot be deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Any of `booted`, `next`, `good`, `previous`, `trial`, `failed`, `pinned`, `image`.
+    /// Any of `booted`, `next`, `good`, `previous`, `trial`, `failed`, `pinned`, `image`; of one in the trash `deleted`.
     pub marks: Vec<String>,
     /// What is wrong with it; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
+    /// When it was deleted, in seconds since 1970 (UTC); only of one in the trash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<u64>,
 }
 
 /// The store as a whole.

@@ -212,7 +212,7 @@ fn member(store: &Store, meta: &Meta) -> Result<Member> {
         uuid: found.uuid,
         parent_uuid: found.parent_uuid,
         made_in: found.made_in,
-        lineage: meta.lineage.clone(),
+        lineage: meta.content().to_vec(),
     })
 }
 

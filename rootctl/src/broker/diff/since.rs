@@ -18,7 +18,7 @@ pub(super) struct Member {
     pub(super) parent_uuid: Option<Uuid>,
     /// Transaction in which it was made.
     pub(super) made_in: u64,
-    /// Its ancestors, nearest first.
+    /// What it was copied from, nearest first: not its place in the tree.
     pub(super) lineage: Vec<SnapshotId>,
 }
 

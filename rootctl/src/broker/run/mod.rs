@@ -26,7 +26,7 @@ use crate::copy::{must_be_subvolume, must_have_room, name, note};
 use crate::guard::Guard;
 use crate::progress::{Progress, point};
 use crate::session::Session;
-use crate::store::publish::{Draft, Facts};
+use crate::store::publish::{Draft, Facts, Place};
 use crate::store::subvol;
 
 /// Room that package work usually takes, in bytes; below it the work is refused instead of failing half-way.
@@ -67,7 +67,8 @@ pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) 
                 },
                 kernel: Some(kernel),
                 etc_base: session.etc_base(&parent),
-                parent: Some(parent),
+                place: Place::BelowSource,
+                source: Some(parent),
             };
             progress.step(&format!("publish snapshot {id}"));
             (status, Some(draft.publish(facts)?))

@@ -8,6 +8,7 @@ use rootspec::meta::{self, Image, Meta};
 use rootspec::paths::store as names;
 use rootspec::target::Candidate;
 
+use super::label::Label;
 use super::{Store, subvol};
 
 /// One snapshot folder.
@@ -19,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) meta: Option<Meta>,
     /// What is wrong with it.
     pub(crate) damage: Option<String>,
+    /// What is odd about it, though it can be used.
+    pub(crate) remark: Option<String>,
 }
 
 impl Entry {
@@ -46,32 +49,47 @@ pub(crate) fn all(store: &Store) -> Result<Vec<Entry>> {
         let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        entries.push(read(store, id));
+        entries.push(read(&store.snapshot(id), id));
     }
     entries.sort_by_key(|entry| entry.id);
     Ok(entries)
 }
 
-/// Reads and checks one snapshot.
-fn read(store: &Store, id: SnapshotId) -> Entry {
-    let dir = store.snapshot(id);
-    let meta = match read_meta(&dir, id) {
+/// One published snapshot.
+pub(crate) fn one(store: &Store, id: SnapshotId) -> Entry {
+    read(&store.snapshot(id), id)
+}
+
+/// Reads and checks the snapshot in a folder.
+pub(super) fn read(dir: &Path, id: SnapshotId) -> Entry {
+    let mut meta = match read_meta(dir, id) {
         Ok(meta) => meta,
         Err(error) => {
             return Entry {
                 id,
                 meta: None,
                 damage: Some(crate::guard::words(&error)),
+                remark: None,
             };
         }
     };
-    let damage = check(&dir, &meta)
+    let damage = check(dir, &meta)
         .err()
         .map(|error| crate::guard::words(&error));
+    let remark = match Label::read(dir) {
+        Ok(label) => {
+            if let Some(label) = label {
+                label.put_on(&mut meta);
+            }
+            None
+        }
+        Err(error) => Some(crate::guard::words(&error)),
+    };
     Entry {
         id,
         meta: Some(meta),
         damage,
+        remark,
     }
 }
 
@@ -151,6 +169,7 @@ mod tests {
             id: id(n),
             meta: Some(found),
             damage: None,
+            remark: None,
         }
     }
 

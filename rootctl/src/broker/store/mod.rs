@@ -3,14 +3,18 @@
 //! | open | for |
 //! |---|---|
 //! | `list` | what snapshots there are, and what is wrong with them |
+//! | `label` | a name and a note given after publishing |
+//! | `trash` | deleted snapshots: moved there, back, or thrown away |
 //! | `publish` | a snapshot under work, sealed and renamed into place |
 //! | `settings` | `settings.toml`: loader, command line, mode |
 //! | `subvol` | subvolumes through btrfsutil |
 
+pub(crate) mod label;
 pub(crate) mod list;
 pub(crate) mod publish;
 pub(crate) mod settings;
 pub(crate) mod subvol;
+pub(crate) mod trash;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

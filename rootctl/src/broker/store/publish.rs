@@ -24,8 +24,10 @@ pub(crate) struct Draft<'a> {
 /// What a snapshot is told to be when it is published.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// The entry it was copied from.
-    pub(crate) parent: Option<Meta>,
+    /// The one it was copied from.
+    pub(crate) source: Option<Meta>,
+    /// Its place in the tree.
+    pub(crate) place: Place,
     /// Its name.
     pub(crate) name: Option<SnapshotName>,
     /// A line for people.
@@ -36,6 +38,19 @@ pub(crate) struct Facts {
     pub(crate) kernel: Option<Kernel>,
     /// Whose `/etc` its first boot merges forward.
     pub(crate) etc_base: Option<SnapshotId>,
+}
+
+/// Where a snapshot is shown in the tree.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Below the one it was copied from.
+    BelowSource,
+    /// Below this one.
+    Below(Box<Meta>),
+    /// Beside the one it was copied from.
+    BesideSource,
+    /// On its own.
+    Top,
 }
 
 impl<'a> Draft<'a> {
@@ -97,22 +112,39 @@ impl Drop for Draft<'_> {
 }
 
 fn meta_of(id: SnapshotId, uuid: String, facts: Facts) -> Meta {
-    let parent = facts.parent.as_ref().map(|meta| meta.id);
-    let mut lineage: Vec<SnapshotId> = parent.into_iter().collect();
-    let older = facts.parent.as_ref().map(|m| m.lineage.clone());
-    lineage.extend(older.unwrap_or_default());
+    let source = facts.source.as_ref();
+    let with = |meta: &Meta, older: &[SnapshotId]| -> Vec<SnapshotId> {
+        std::iter::once(meta.id)
+            .chain(older.iter().copied())
+            .collect()
+    };
+    let mut lineage = match (&facts.place, source) {
+        (Place::Below(parent), _) => with(parent, &parent.lineage),
+        (Place::BelowSource, Some(source)) => with(source, &source.lineage),
+        (Place::BesideSource, Some(source)) => source.lineage.clone(),
+        (Place::Top, _) | (_, None) => Vec::new(),
+    };
+    let mut copied = source.map_or_else(Vec::new, |source| with(source, source.content()));
+    let parent = lineage.first().copied();
     // Bounded, so that the file stays small: nobody goes back further.
-    lineage.truncate(256);
+    if copied == lineage {
+        copied.clear();
+        lineage.truncate(256);
+    } else {
+        copied.truncate(128);
+        lineage.truncate(128);
+    }
     Meta {
         schema: Meta::SCHEMA,
         id,
         uuid,
         parent,
         lineage,
+        copied,
         name: facts.name,
         created: now(),
         note: facts.note,
-        cmdline: facts.parent.map(|meta| meta.cmdline).unwrap_or_default(),
+        cmdline: facts.source.map(|meta| meta.cmdline).unwrap_or_default(),
         etc_base: facts.etc_base,
         origin: facts.origin,
         kernel: facts.kernel,
@@ -142,6 +174,7 @@ pub(crate) mod tests {
             uuid: "u".into(),
             parent: None,
             lineage: vec![],
+            copied: vec![],
             name: None,
             created: 0,
             note: String::new(),
@@ -160,22 +193,58 @@ pub(crate) mod tests {
         }
     }
 
-    #[test]
-    fn a_copy_remembers_its_ancestors_nearest_first_and_not_without_end() {
-        let facts = |parent| Facts {
-            parent: Some(parent),
+    fn copy(n: u32, source: &Meta, place: Place) -> Meta {
+        let facts = Facts {
+            source: Some(source.clone()),
+            place,
             name: None,
             note: String::new(),
             origin: meta(1).origin,
             kernel: None,
             etc_base: None,
         };
+        meta_of(SnapshotId::new(n).unwrap(), String::new(), facts)
+    }
+
+    #[test]
+    fn a_copy_remembers_its_ancestors_nearest_first_and_not_without_end() {
         let mut last = meta(1);
         for n in 2..600 {
-            last = meta_of(SnapshotId::new(n).unwrap(), String::new(), facts(last));
+            last = copy(n, &last, Place::BelowSource);
         }
         assert_eq!(last.lineage.len(), 256);
         assert_eq!(last.lineage[0].get(), 598);
         assert!(last.to_toml().unwrap().len() < rootspec::meta::MAX_SIZE);
+        let other = copy(600, &last, Place::Below(Box::new(last.clone())));
+        assert!(
+            other.copied.is_empty(),
+            "that is where it is without a word"
+        );
+        let beside = copy(600, &last, Place::BesideSource);
+        assert!(beside.to_toml().unwrap().len() < rootspec::meta::MAX_SIZE);
+    }
+
+    #[test]
+    fn a_copy_placed_elsewhere_remembers_both_lines() {
+        let numbers = |all: &[SnapshotId]| all.iter().map(|id| id.get()).collect::<Vec<_>>();
+        let two = copy(2, &meta(1), Place::BelowSource);
+        let three = copy(3, &meta(1), Place::BelowSource);
+        let beside = copy(4, &two, Place::BesideSource);
+        assert_eq!(
+            (numbers(&beside.lineage), numbers(beside.content())),
+            (vec![1], vec![2, 1])
+        );
+        let below = copy(5, &two, Place::Below(Box::new(three)));
+        assert_eq!(
+            (numbers(&below.lineage), numbers(below.content())),
+            (vec![3, 1], vec![2, 1])
+        );
+        let top = copy(6, &two, Place::Top);
+        assert_eq!((top.parent, numbers(top.content())), (None, vec![2, 1]));
+        let child = copy(7, &below, Place::BelowSource);
+        assert_eq!(
+            (numbers(&child.lineage), numbers(child.content())),
+            (vec![5, 3, 1], vec![5, 2, 1])
+        );
     }
 }

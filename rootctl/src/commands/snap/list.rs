@@ -1,17 +1,24 @@
 //! `rootctl snap list`
 
 use anyhow::Result;
-use rootspec::protocol::store::Snapshot;
+use rootspec::protocol::store::{List, Snapshot, SnapshotList, method};
 
-use super::{Context, all, marks};
-use crate::client::Exit;
+use super::{Context, marks};
+use crate::cli::SnapList;
+use crate::client::{Client, Exit};
 use crate::output::{Cell, Tone, date};
 
-/// Prints all snapshots, one line each.
-pub(super) fn run(context: Context<'_>) -> Result<Exit> {
-    let list = all(context)?;
+/// Prints all snapshots, or all deleted ones, one line each.
+pub(super) fn run(context: Context<'_>, args: &SnapList) -> Result<Exit> {
+    let ask = List {
+        deleted: args.deleted.then_some(true),
+    };
+    let list: SnapshotList = Client::store(context.global)?.call(method::LIST, &ask)?;
     context.out.answer(&list, || {
-        let titles = ["id", "name", "parent", "made", "kernel", "marks", "note"];
+        let mut titles = ["id", "name", "parent", "made", "kernel", "marks", "note"];
+        if args.deleted {
+            titles[5] = "deleted";
+        }
         let mut rows = vec![titles.map(|t| Cell::new(t, Tone::Strong)).to_vec()];
         rows.extend(list.snapshots.iter().map(row));
         context.out.table(&rows)
@@ -35,7 +42,11 @@ fn row(snapshot: &Snapshot) -> Vec<Cell> {
             .into(),
         made.into(),
         text(&snapshot.kernel).into(),
-        marks(snapshot),
+        match (snapshot.deleted, &snapshot.damage) {
+            (Some(0), None) => "?".into(),
+            (Some(time), None) => date(time).into(),
+            _ => marks(snapshot),
+        },
         snapshot.note.clone().into(),
     ]
 }

@@ -14,6 +14,9 @@ pub(super) fn run(context: Context<'_>, args: SnapNew) -> Result<Exit> {
         from: args.from,
         name: args.name,
         note: args.note,
+        beside: args.beside.then_some(true),
+        under: args.under,
+        top: args.top.then_some(true),
     };
     let mut client = Client::store(context.global)?;
     let made: Made = client.call_with_progress(method::NEW, &ask, |p| context.out.progress(p))?;

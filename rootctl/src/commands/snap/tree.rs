@@ -76,6 +76,7 @@ mod tests {
             kernel: None,
             marks: marks.iter().map(|m| (*m).to_owned()).collect(),
             damage: None,
+            deleted: None,
         }
     }
 

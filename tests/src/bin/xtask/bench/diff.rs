@@ -130,6 +130,7 @@ impl Store {
             uuid: btrfs::subvolume_uuid(&root)?,
             parent,
             lineage: parent.into_iter().collect(),
+            copied: Vec::new(),
             name: None,
             created: 0,
             note: String::new(),
