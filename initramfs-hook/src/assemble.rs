@@ -88,14 +88,14 @@ fn root_mount(job: &Job<'_>, loader: &Loader, voice: &mut Voice) -> Result<Mount
         }
         Layout::Persist(name) => persist::root(job.store, name, job.meta, job.release, voice),
         Layout::Overlay { size } => {
-            tell(voice, loader.load("overlay"));
+            tell(voice, loader.load_file_systems(&["overlay"]));
             let lower = part(job.store, &path)?;
             lower.restrict(Attributes::READ_ONLY, Reach::One)?;
             over_lower(&lower, size)
         }
         Layout::Image { image, size } => {
             let lower = image_mount(job, *image, &dir, loader, voice)?;
-            tell(voice, loader.load("overlay"));
+            tell(voice, loader.load_file_systems(&["overlay"]));
             over_lower(&lower, size)
         }
     }
@@ -122,7 +122,7 @@ fn image_mount(
         Image::Erofs => "erofs",
     };
     tell(voice, loader.load("loop"));
-    tell(voice, loader.load(module));
+    tell(voice, loader.load_file_systems(&[module]));
     let file = format!("{dir}/{}", image_name(image));
     let open = sys::fs::open_file_at(job.store, &file)?;
     let device = LoopDevice::read_only(&open, file.as_ref())?;
@@ -179,7 +179,7 @@ fn mount_etc(job: &Job<'_>, root: &OwnedFd, loader: &Loader, voice: &mut Voice) 
             Ok(etc.attach(&folder, "")?)
         }
         EtcPolicy::Tmpfs => {
-            tell(voice, loader.load("overlay"));
+            tell(voice, loader.load_file_systems(&["overlay"]));
             let etc = overlay::volatile(&job.target.join("etc"), MEMORY, "etc-changes")?;
             Ok(etc.attach(&folder, "")?)
         }

@@ -124,7 +124,7 @@ fn with_variables(loader: &Loader, act: fn(&EfiVariables) -> Result<()>) -> Resu
     if let Some(variables) = EfiVariables::of_this_machine() {
         return act(&variables);
     }
-    if let Some(problem) = loader.load("efivarfs").into_iter().next() {
+    if let Some(problem) = loader.load_file_systems(&["efivarfs"]).into_iter().next() {
         bail!(problem);
     }
     let attributes = Attributes::NO_SUID

@@ -179,16 +179,21 @@ fn find_root(stage: &mut Stage) -> Result<Root> {
         deadline: stage.deadline(),
         degraded: stage.line.degraded,
     };
+    let file_systems: &[_] = match stage.line.mode {
+        Mode::Tmpfs { .. } | Mode::Image => &["btrfs", "overlay"],
+        Mode::Ro | Mode::Persist(_) | Mode::Rw => &["btrfs"],
+    };
     let (loader, voice) = (&stage.loader, &mut stage.voice);
     std::thread::scope(|threads| {
         let thread = std::thread::Builder::new();
-        let file_system = thread.spawn_scoped(threads, || loader.load("btrfs"));
+        let load = || loader.load_file_systems(file_systems);
+        let beside = thread.spawn_scoped(threads, load);
         let at_once = loader.table().wanted_at_once().iter();
         let mut problems: Vec<String> = at_once.flat_map(|name| loader.load(name)).collect();
         let root = find::find(&wanted, loader, voice);
-        problems.extend(match file_system {
+        problems.extend(match beside {
             Ok(thread) => thread.join().unwrap_or_default(),
-            Err(_no_thread) => loader.load("btrfs"),
+            Err(_no_thread) => load(),
         });
         problems.into_iter().for_each(|problem| voice.warn(problem));
         root

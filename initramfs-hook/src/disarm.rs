@@ -105,7 +105,10 @@ fn disarm(stage: &mut Stage, place: &MenuPlace, deadline: Instant) -> Result<Opt
     let (loader, voice) = (&stage.loader, &mut stage.voice);
     let node = find::partition(place.partition(), deadline, loader, voice)?;
     // The character sets it needs are asked for by the kernel.
-    loader.load("vfat").into_iter().for_each(|p| voice.warn(p));
+    loader
+        .load_file_systems(&["vfat"])
+        .into_iter()
+        .for_each(|p| voice.warn(p));
     let attributes = Attributes::NO_DEV
         .and(Attributes::NO_SUID)
         .and(Attributes::NO_EXEC)

@@ -199,7 +199,7 @@ impl<'a> Search<'a> {
         if let Some((_, answer)) = self.asked.iter().find(|(asked, _)| asked == node) {
             return *answer;
         }
-        self.tell(self.loader.load("btrfs"));
+        self.tell(self.loader.load_file_systems(&["btrfs"]));
         let answer = crate::store::is_on(node);
         self.asked.push((node.to_owned(), answer));
         answer
@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
 
     /// Registers all devices of the file system; true when none is missing.
     fn complete(&mut self, root: &Root) -> bool {
-        self.tell(self.loader.load("btrfs"));
+        self.tell(self.loader.load_file_systems(&["btrfs"]));
         let Ok(control) = sys::btrfs::control() else {
             return false;
         };

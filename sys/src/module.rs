@@ -39,6 +39,16 @@ pub fn insert(file: impl AsRef<Path>, parameters: &str) -> Result<Inserted> {
     }
 }
 
+/// Whether the kernel knows a module of this name (with `_`) well enough to let others refer to it: it initialises itself,
+/// or has done so. The folder appears between the two (`mod_sysfs_setup` in `load_module`, `kernel/module/main.c`).
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    Path::new("/sys/module")
+        .join(name)
+        .join("initstate")
+        .exists()
+}
+
 fn is_compressed(path: &Path) -> bool {
     path.extension()
         .is_some_and(|end| end == "xz" || end == "zst" || end == "gz")

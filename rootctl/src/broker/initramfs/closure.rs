@@ -20,6 +20,8 @@ pub(super) struct Module {
     pub(super) below: String,
     /// What must be loaded before it, in that order.
     pub(super) needs: Vec<String>,
+    /// What a file system likes to have when it is mounted: loaded with it, in any order.
+    pub(super) beside: Vec<String>,
 }
 
 impl Module {
@@ -90,21 +92,33 @@ impl Search<'_> {
         let Some((file, below)) = self.path_of(&name)? else {
             return Ok(false);
         };
-        let mut needs = Vec::new();
-        let asked = self.soft(&name).into_iter().chain(self.hard(&name)?);
-        for need in asked.collect::<Vec<_>>() {
-            if !needs.contains(&need) && self.visit(&need)? {
-                needs.push(need);
-            }
-        }
+        let (mut needs, mut beside) = (Vec::new(), Vec::new());
+        let soft = if self.texts.is_file_system(&name) {
+            &mut beside
+        } else {
+            &mut needs
+        };
+        self.visit_all(self.soft(&name), soft)?;
+        self.visit_all(self.hard(&name)?, &mut needs)?;
         let module = Module {
             name: name.clone(),
             file,
             below,
             needs,
+            beside,
         };
         self.found.insert(name, module);
         Ok(true)
+    }
+
+    /// Adds modules, and those that there are to `list`, each once.
+    fn visit_all(&mut self, names: Vec<String>, list: &mut Vec<String>) -> Result<()> {
+        for name in names {
+            if !list.contains(&name) && self.visit(&name)? {
+                list.push(name);
+            }
+        }
+        Ok(())
     }
 
     /// File of a module and its place below the release's folder.

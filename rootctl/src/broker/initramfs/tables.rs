@@ -10,6 +10,9 @@ use super::closure::Module;
 /// Largest text that is read, in bytes: the aliases of a whole distribution kernel are about 1.5 MiB.
 const LIMIT: u64 = 64 << 20;
 
+/// The kernel asks for a file system by this and its name (`get_fs_type` in `fs/filesystems.c`).
+const FS: &str = "fs-";
+
 /// `-` and `_` are the same in the names of modules.
 pub(super) fn canonical(name: &str) -> String {
     name.replace('-', "_")
@@ -38,6 +41,12 @@ impl Texts {
             &text("modules.softdep")?,
             &text("modules.builtin")?,
         ))
+    }
+
+    /// Whether the kernel asks for this module by the name of a file system.
+    pub(super) fn is_file_system(&self, name: &str) -> bool {
+        let mut aliases = self.aliases.iter();
+        aliases.any(|(pattern, module)| module == name && pattern.strip_prefix(FS) == Some(name))
     }
 
     /// Parses `modules.alias`, `modules.softdep` and `modules.builtin`.
@@ -98,6 +107,11 @@ pub(super) fn render(modules: &[Module], texts: &Texts, release: &str) -> Tables
             aliases.push_str(&format!("{pattern} {name}\n"));
         }
     }
+    for module in modules {
+        for other in &module.beside {
+            aliases.push_str(&format!("{FS}{} {other}\n", module.name));
+        }
+    }
     Tables {
         modules: table,
         aliases,
@@ -131,6 +145,7 @@ mod tests {
             file: format!("/r/usr/lib/modules/6.1/kernel/{name}.ko.xz").into(),
             below: format!("kernel/{name}.ko"),
             needs: needs.iter().map(|n| (*n).to_owned()).collect(),
+            beside: Vec::new(),
         };
         let texts = Texts::parse("alias a* one\nalias b* three\n", "", "");
         let tables = render(
@@ -146,5 +161,24 @@ mod tests {
             (tables.aliases.as_str(), tables.load.as_str()),
             ("a* one\n", "")
         );
+    }
+
+    #[test]
+    fn what_a_file_system_likes_to_have_is_asked_for_with_it() {
+        let texts = Texts::parse(
+            "alias fs-two two\nalias fs-other two\nalias one two\n",
+            "",
+            "",
+        );
+        assert!(texts.is_file_system("two") && !texts.is_file_system("other"));
+        let module = Module {
+            name: "two".into(),
+            file: "/r/two.ko".into(),
+            below: "two.ko".into(),
+            needs: Vec::new(),
+            beside: vec!["sum".into()],
+        };
+        let aliases = render(&[module], &texts, "6.1").aliases;
+        assert_eq!(aliases, "fs-two two\nfs-other two\none two\nfs-two sum\n");
     }
 }
