@@ -1,6 +1,7 @@
 //! Waiting for the root device: the kernel's messages load drivers and announce disks, until ours is there or the
 //! deadline passes. Never sleeps.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,10 @@ use crate::device::{self, Found, Look, Scanner};
 use crate::modules::Loader;
 use crate::say::Voice;
 
-/// Where the kernel shows devices, each with the alias its driver is found by.
-const DEVICES: &str = "/sys/devices";
+/// Where the kernel shows devices by the bus that they are on, each with the alias its driver is found by.
+const BUSES: &str = "/sys/bus";
 /// When no device is named, this much silence after the first store was seen counts as "no other will come".
 const SETTLED: Duration = Duration::from_secs(1);
-/// Deepest folder below [`DEVICES`] that is looked into: a disk behind a chain of hubs has about 20 levels.
-const DEPTH: u32 = 40;
 
 /// The device the store is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,12 +276,8 @@ impl<'a> Search<'a> {
 
     /// Loads drivers for all devices that are there. Devices that a driver brings up announce themselves.
     fn cold_plug(&mut self) {
-        let mut aliases = Vec::new();
-        collect_aliases(Path::new(DEVICES), 0, &mut aliases);
-        aliases.sort_unstable();
-        aliases.dedup();
-        for alias in &aliases {
-            self.tell(self.loader.load_alias(alias));
+        for alias in aliases_of_devices() {
+            self.tell(self.loader.load_alias(&alias));
         }
     }
 
@@ -311,21 +306,24 @@ fn root_of(here: &Found, devices: &[Found]) -> Root {
 }
 
 /// Reads every `modalias` file below a folder of `/sys/devices`; what vanishes meanwhile is left out.
-fn collect_aliases(dir: &Path, depth: u32, aliases: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() && depth < DEPTH {
-            collect_aliases(&entry.path(), depth + 1, aliases);
-        } else if kind.is_file() && entry.file_name() == "modalias" {
-            let alias = sys::fs::read_text(entry.path(), 4096).unwrap_or_default();
-            aliases.extend(Some(alias.trim().to_owned()).filter(|alias| !alias.is_empty()));
-        }
-    }
+/// The aliases of all devices on all buses, each once.
+fn aliases_of_devices() -> BTreeSet<String> {
+    let folders = names_in(BUSES.as_ref()).map(|bus| bus.join("devices"));
+    let devices = folders.flat_map(|folder| names_in(&folder).collect::<Vec<_>>());
+    let aliases = devices.filter_map(|device| {
+        // Many have none: not everything on a bus has a driver.
+        let alias = sys::fs::read_text(device.join("modalias"), 4096).ok()?;
+        Some(alias.trim().to_owned())
+    });
+    // A processor leads to no disk; what makes use of its abilities comes with those that want it.
+    aliases
+        .filter(|alias| !alias.is_empty() && !alias.starts_with("cpu:"))
+        .collect()
+}
+
+fn names_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path())
 }
 
 /// The devices as they are now, for the emergency screen.
