@@ -1,9 +1,10 @@
 //! KVM or emulation: what this host can really do.
 
-use super::{Machine, Start};
-use crate::{paths, say};
+use super::{Machine, QEMU, Start};
+use crate::{paths, run, say};
 use anyhow::{Context, Result};
 use std::fs;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How the processor is made.
@@ -24,6 +25,15 @@ impl Accel {
         }
     }
 
+    /// How many processors a guest gets.
+    pub(super) fn processors(self) -> u8 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg if emulates_several() => 2,
+            Self::Tcg => 1,
+        }
+    }
+
     /// What to tell the person.
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -33,6 +43,24 @@ impl Accel {
             }
         }
     }
+}
+
+/// Whether the emulator keeps several processors apart. Before 8.1, one could go on for ever with a translation of code
+/// that another had just changed, as Linux does with its jump labels: guests stood still, about one in twenty of busy
+/// ones (mended by QEMU's commit deba78709ae8, "accel/tcg: Always lock pages before translation").
+fn emulates_several() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let text = run::output(&mut run::command(QEMU, ["--version"])).unwrap_or_default();
+        version(&text).is_some_and(|version| version >= (8, 1))
+    })
+}
+
+/// Major and minor version: `QEMU emulator version 7.2.22 (Debian 1:7.2…)`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text.split_once("version ")?;
+    let mut numbers = rest.split(|byte: char| !byte.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// How long a KVM guest gets to print one word; a working one needs two seconds.
@@ -88,8 +116,21 @@ fn probe_kvm() -> Result<bool> {
         image: None,
     };
     // QEMU that cannot even start with KVM is an answer too.
-    let Ok(mut machine) = Machine::start_with(&start, Accel::Kvm) else {
+    let Ok(mut machine) = Machine::start_with(&start, Accel::Kvm, 2) else {
         return Ok(false);
     };
     Ok(machine.console.expect(WORD, PROBE_DEADLINE).is_ok())
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn qemu_says_its_version() {
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
+        assert_eq!(version(debian), Some((7, 2)));
+        assert_eq!(version("QEMU emulator version 10.0.2"), Some((10, 0)));
+        assert_eq!(version("no such program"), None);
+    }
 }

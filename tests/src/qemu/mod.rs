@@ -64,6 +64,9 @@ pub enum Start {
     },
 }
 
+/// The program.
+const QEMU: &str = "qemu-system-x86_64";
+
 /// A running QEMU; killed when dropped.
 #[derive(Debug)]
 pub struct Machine {
@@ -80,14 +83,23 @@ impl Machine {
     /// # Errors
     /// When QEMU cannot be started or ends at once.
     pub fn start(start: &Start) -> Result<Self> {
-        Self::start_with(start, accel::best()?)
+        let accel = accel::best()?;
+        Self::start_with(start, accel, accel.processors())
     }
 
-    fn start_with(start: &Start, accel: Accel) -> Result<Self> {
+    /// The same with two processors, also where an old emulator may lose its guest over it.
+    ///
+    /// # Errors
+    /// When QEMU cannot be started or ends at once.
+    pub fn start_on_two(start: &Start) -> Result<Self> {
+        Self::start_with(start, accel::best()?, 2)
+    }
+
+    fn start_with(start: &Start, accel: Accel, processors: u8) -> Result<Self> {
         let folder = paths::Scratch::new("qemu")?;
         // We listen and QEMU connects: so nobody has to wait for a socket to appear.
         let (listener, socket) = listen()?;
-        let mut qemu = command(start, accel)?;
+        let mut qemu = command(start, accel, processors)?;
         qemu.arg("-qmp")
             .arg(format!("unix:{},server=off", socket.display()));
         let text = run::shown(&qemu);
@@ -179,8 +191,8 @@ fn listen() -> Result<(UnixListener, PathBuf)> {
     Ok((listener, socket))
 }
 
-fn command(start: &Start, accel: Accel) -> Result<Command> {
-    let mut qemu = Command::new("qemu-system-x86_64");
+fn command(start: &Start, accel: Accel, processors: u8) -> Result<Command> {
+    let mut qemu = Command::new(QEMU);
     qemu.args([
         "-nodefaults",
         "-no-user-config",
@@ -189,7 +201,8 @@ fn command(start: &Start, accel: Accel) -> Result<Command> {
         "-machine",
         "q35,graphics=off", // then SeaBIOS speaks on the serial line
     ]);
-    qemu.args(["-smp", "2", "-m", "1024"]).args(accel.words());
+    qemu.args(["-smp", &processors.to_string(), "-m", "1024"]);
+    qemu.args(accel.words());
     qemu.args([
         "-chardev",
         "stdio,id=console,signal=off",
