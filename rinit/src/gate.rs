@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use rootspec::cmdline::Cmdline;
-use rootspec::plan::{Gate as Rule, Plan, UnitIndex};
+use rootspec::plan::{Gate as Rule, Plan, TieKind, UnitIndex};
 use rootspec::report::BootReport;
 
 /// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
@@ -41,9 +41,12 @@ pub(crate) fn rules(plan: &Plan, group: &str) -> Vec<(UnitIndex, String, Rule)> 
     let mut reached = BTreeSet::from([group]);
     let mut open = vec![group];
     while let Some(definition) = open.pop().and_then(unit) {
-        for other in definition.needs.iter().chain(&definition.wants) {
-            if reached.insert(*other) {
-                open.push(*other);
+        let tied = definition.tied_to(TieKind::Milestone);
+        let tied = tied.chain(definition.tied_to(TieKind::Upholds));
+        let direct = definition.needs.iter().chain(&definition.wants).copied();
+        for other in direct.chain(tied) {
+            if reached.insert(other) {
+                open.push(other);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::UnitName;
 use crate::compile::{Compiled, Files, Problem};
-use crate::plan::{Exec, Plan, Ready, Test, Unit, UnitIndex, Work};
+use crate::plan::{Exec, Plan, Ready, Test, Tie, Unit, UnitIndex, Work};
 use crate::setup::What;
 
 /// What there is at a path.
@@ -78,6 +78,8 @@ fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTre
             continue;
         };
         todo.extend(unit.needs.iter().chain(&unit.wants));
+        let later = |tie: &&Tie| tie.kind.starts();
+        todo.extend(unit.ties.iter().filter(later).map(|tie| tie.unit));
     }
     seen
 }

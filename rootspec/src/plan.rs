@@ -13,7 +13,7 @@ pub use crate::units::{Kill, Output};
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Number of a unit in [`Plan::units`].
 pub type UnitIndex = u32;
@@ -42,6 +42,8 @@ pub struct Unit {
     pub wants: Vec<UnitIndex>,
     /// Come first if they are starting too; holds both `after` and the other side's `before`.
     pub after: Vec<UnitIndex>,
+    /// What ties it to other units beyond that.
+    pub ties: Box<[Tie]>,
     /// Must hold, else the start is skipped.
     pub conditions: Vec<Condition>,
     /// When it is ready.
@@ -60,6 +62,53 @@ pub struct Unit {
     pub gate: Option<Gate>,
     /// Sockets that start it.
     pub sockets: Vec<Socket>,
+}
+
+/// A tie to another unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tie {
+    /// What it means.
+    pub kind: TieKind,
+    /// The other unit.
+    pub unit: UnitIndex,
+}
+
+/// What a tie means. Those that have an order are among [`Unit::after`] too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TieKind {
+    /// The other one is started, and must have been up once.
+    Milestone,
+    /// The other one must be up, and is not started.
+    Requires,
+    /// This one stops and restarts with the other one.
+    Follows,
+    /// The other one is run again before each further start of this one. It is among [`Unit::needs`] too.
+    Prepared,
+    /// The other one is kept up while this one is up.
+    Upholds,
+    /// They are never up at the same time; both sides have it.
+    Conflicts,
+    /// This one is reloaded with the other one.
+    Reloads,
+    /// The other one is started when this one has failed for good.
+    OnFailure,
+    /// The other one is started when this one has ended well.
+    OnSuccess,
+}
+
+impl TieKind {
+    /// The other one is started because of it, now or later.
+    #[must_use]
+    pub fn starts(self) -> bool {
+        match self {
+            Self::Milestone
+            | Self::Prepared
+            | Self::Upholds
+            | Self::OnFailure
+            | Self::OnSuccess => true,
+            Self::Requires | Self::Follows | Self::Conflicts | Self::Reloads => false,
+        }
+    }
 }
 
 /// What a unit runs.
@@ -253,6 +302,12 @@ pub struct Socket {
 }
 
 impl Unit {
+    /// The units of its ties of this kind.
+    pub fn tied_to(&self, kind: TieKind) -> impl Iterator<Item = UnitIndex> + '_ {
+        let ties = self.ties.iter().filter(move |tie| tie.kind == kind);
+        ties.map(|tie| tie.unit)
+    }
+
     /// The surroundings of its processes; `None` for a group.
     #[must_use]
     pub fn exec(&self) -> Option<&Exec> {
@@ -326,7 +381,8 @@ impl Plan {
             .units
             .iter()
             .flat_map(|u| u.needs.iter().chain(&u.wants).chain(&u.after));
-        if edges.all(inside) {
+        let mut ties = plan.units.iter().flat_map(|u| &u.ties).map(|t| &t.unit);
+        if edges.all(inside) && ties.all(inside) {
             Ok(plan)
         } else {
             Err(PlanError::DanglingIndex)

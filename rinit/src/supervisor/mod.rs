@@ -5,6 +5,7 @@
 //! | `model` | the words: states, events, actions, what is remembered per unit |
 //! | `mod` (here) | the state model in prose, the queue, the clocks |
 //! | `wish` | who is wanted, and how wishes spread along needs |
+//! | `ties` | what else units have to do with each other |
 //! | `start` | from waiting to up |
 //! | `reload` | settings read again while it is up |
 //! | `stop` | from up to down, failures, restarts, sockets |
@@ -25,6 +26,10 @@
 //! | stopping | goes on by events and deadlines, then becomes what `next` says | the same |
 //! | backoff | waiting after the pause | rests |
 //!
+//! A unit that is up can be told to **go round**, stop and start, while its wish stays up: because somebody restarts it,
+//! because it follows another unit that does, or because it is to prepare another one again. Whoever needs a unit that
+//! goes round stays up; whoever follows it goes round too, down before it and up behind it.
+//!
 //! Who may change what: wishes change in `wish` alone; states in [`Core::set_state`] alone.
 //!
 //! A need that fails for good takes its dependents with it: they stop and end as failed, with the reason. A need that
@@ -37,15 +42,16 @@ mod start;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod wish;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rootspec::plan::{Plan, Unit, Work};
+use rootspec::plan::{Plan, Tie, TieKind, Unit, Work};
 
 use model::Dependents;
 pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
-use model::{Clock, Listen, Stage};
+use model::{Clock, Listen, Next, Stage};
 
 /// A change worth telling people about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +69,8 @@ pub(crate) struct News {
 pub(crate) struct Core {
     plan: Plan,
     dependents: PerUnit<Dependents>,
+    /// Ties of others to a unit; few units have any.
+    tied: BTreeMap<UnitId, Vec<Tie>>,
     records: PerUnit<Record>,
     queue: VecDeque<UnitId>,
     queued: PerUnit<bool>,
@@ -88,6 +96,7 @@ fn nobody() -> &'static Unit {
         needs: Vec::new(),
         wants: Vec::new(),
         after: Vec::new(),
+        ties: Box::default(),
         conditions: Vec::new(),
         ready: rootspec::plan::Ready::Exec,
         start_timeout: 0,
@@ -120,6 +129,7 @@ impl Core {
         }
         Self {
             dependents: model::turn_round(&plan.units),
+            tied: ties::turn_round(&plan.units),
             records,
             queue: VecDeque::new(),
             queued: PerUnit::new(count),
@@ -185,7 +195,7 @@ impl Core {
             Event::Start(unit) => self.wish_up(unit),
             Event::Stop(unit) => self.wish_down(unit, "stopped on request"),
             Event::Restart(unit) => self.restart(unit),
-            Event::Reload(unit) => self.reload(unit),
+            Event::Reload(unit) => self.reload_all(unit),
             Event::StopAll => self.close(),
             Event::Conditions(unit, found) => self.conditions(unit, found),
             Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
@@ -229,6 +239,11 @@ impl Core {
                     self.begin_stop(unit);
                 }
             }
+            (Wish::Up, State::Starting(_) | State::Up) if record.round => {
+                if self.may_stop(unit) {
+                    self.leave(unit, Next::Again(0, String::new()));
+                }
+            }
             (Wish::Up, State::Starting(_) | State::Up | State::Backoff)
             | (_, State::Down | State::Failed | State::Stopping(_)) => {}
         }
@@ -261,7 +276,10 @@ impl Core {
             State::Down | State::Up | State::Backoff | State::Failed => true,
             State::Waiting | State::Starting(_) | State::Stopping(_) => false,
         };
-        if settles {
+        // Whoever goes round has arrived at the bottom; those it follows may have waited for that.
+        let turned = state == State::Waiting && self.records.at(unit).round;
+        if settles || turned {
+            self.records.at_mut(unit).round = false;
             self.wake_neighbours(unit, state);
         }
         if let (State::Starting(_), Listen::Armed | Listen::Paused) =
@@ -293,9 +311,10 @@ impl Core {
         let dependents = self.dependents.at(unit);
         let mut all: Vec<UnitId> = dependents.needed_by.clone();
         all.extend(dependents.wanted_by.iter().chain(&dependents.before));
-        if let State::Down | State::Failed = state {
-            // Those that start before it may wait for it to be down.
+        if state != State::Up {
+            // Those that start before it may wait for it to be down, those it conflicts with too.
             let definition = self.unit(unit);
+            all.extend(definition.tied_to(TieKind::Conflicts));
             all.extend(
                 definition
                     .needs
@@ -309,6 +328,7 @@ impl Core {
             let waits = match (record.wish, record.state) {
                 (Wish::Up, State::Waiting) => true,
                 (Wish::Down, State::Up | State::Starting(_)) => true,
+                (Wish::Up, State::Up | State::Starting(_)) => record.round,
                 (Wish::Up | Wish::Down, _) => false,
             };
             if waits {
@@ -380,7 +400,7 @@ impl Core {
             State::Backoff => self.set_state(unit, State::Waiting, String::new()),
             State::Waiting => self.check_overdue(unit),
             State::Up => self.reload_overdue(unit),
-            State::Down | State::Failed => {}
+            State::Down | State::Failed => self.uphold(unit),
         }
     }
 }

@@ -329,6 +329,10 @@ pub(crate) struct Record {
     pub(super) parting: Option<Next>,
     /// Somebody asked for it while it was stopping.
     pub(super) again: bool,
+    /// It is to stop and start; see [`super`].
+    pub(super) round: bool,
+    /// It has been up, whatever became of it.
+    pub(super) reached: bool,
     pub(super) checking: bool,
     pub(super) checked: bool,
     /// Its main process lives.
@@ -363,7 +367,7 @@ impl Record {
     pub(crate) fn is_settled(&self) -> bool {
         match self.state {
             State::Down | State::Failed => self.wish == Wish::Down,
-            State::Up => self.wish == Wish::Up && !self.reloading,
+            State::Up => self.wish == Wish::Up && !self.reloading && !self.round,
             State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => false,
         }
     }

@@ -10,7 +10,7 @@ use super::{Action, Core, State, UnitId, Wish};
 const HUP: i32 = 1;
 
 impl Core {
-    /// Somebody wants it to read its settings again; only what is up can. One after the other.
+    /// Only what is up can read its settings again. One after the other.
     pub(super) fn reload(&mut self, unit: UnitId) {
         let record = self.records.at_mut(unit);
         let idle = !record.helper && !record.reloading;

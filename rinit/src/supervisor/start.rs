@@ -15,7 +15,7 @@ const IDLE_PATIENCE: u64 = 5_000;
 const CHECK_PATIENCE: u64 = 5_000;
 
 /// What a unit that waits finds in front of it.
-enum Path {
+pub(super) enum Path {
     Free,
     Blocked,
     Hopeless(String),
@@ -76,6 +76,7 @@ impl Core {
             let record = self.records.at(*need);
             let name = &self.unit(*need).name;
             match record.state {
+                State::Up if record.round => path = Path::Blocked,
                 State::Up => {}
                 State::Down if record.skipped => {}
                 State::Failed => {
@@ -94,17 +95,19 @@ impl Core {
         }
         let in_the_way = |other: &UnitId| {
             let record = self.records.at(*other);
-            let moving = match record.state {
-                State::Waiting | State::Starting(_) | State::Stopping(_) | State::Down => true,
-                State::Up | State::Backoff | State::Failed => false,
-            };
-            moving && record.wish == Wish::Up && !record.skipped
+            let coming = record.wish == Wish::Up && !record.skipped;
+            match record.state {
+                State::Starting(_) | State::Stopping(_) => true,
+                State::Waiting | State::Down => coming,
+                State::Up => record.round,
+                State::Backoff | State::Failed => false,
+            }
         };
         let mut softly = definition.wants.iter().chain(&definition.after);
         if softly.any(in_the_way) {
-            return Path::Blocked;
+            path = Path::Blocked;
         }
-        path
+        self.tied_path(unit, path)
     }
 
     pub(super) fn conditions(&mut self, unit: UnitId, found: Found) {
@@ -327,6 +330,7 @@ impl Core {
 
     pub(super) fn become_up(&mut self, unit: UnitId) {
         self.set_state(unit, State::Up, String::new());
+        self.arrived(unit);
     }
 
     pub(super) fn start_overdue(&mut self, unit: UnitId) {

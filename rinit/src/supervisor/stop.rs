@@ -1,6 +1,6 @@
 //! From up to down: asked, killed, cleaned up; failures, restarts, and sockets that start a unit again.
 
-use rootspec::plan::{Kill, Policy, Ready, Reload, Work};
+use rootspec::plan::{Kill, Policy, Ready, Reload, TieKind, Work};
 use sys::process::Exit;
 
 use super::model::{Clock, Command, Listen, Next, Role, Stage, Step};
@@ -9,13 +9,13 @@ use super::{Action, Core, State, UnitId, Wish};
 /// Even SIGKILL takes a while when a process hangs in the kernel. After so many milliseconds we go on without it.
 const KILL_PATIENCE: u64 = 10_000;
 /// Least pause after a start that failed at once, in milliseconds.
-const BREATH: u64 = 100;
+pub(super) const BREATH: u64 = 100;
 /// More starts by traffic than this within [`STORM_WINDOW`], and the sockets pause.
 const STORM: usize = 20;
 /// Milliseconds.
 const STORM_WINDOW: u64 = 2_000;
 /// How long sockets pause after a storm of starts, or after their unit failed, in milliseconds.
-const PAUSE: u64 = 30_000;
+pub(super) const PAUSE: u64 = 30_000;
 
 impl Core {
     /// A process ended, expected or not.
@@ -139,11 +139,12 @@ impl Core {
 
     /// A run is over by itself: what next? Then whatever is left of it is cleaned up.
     pub(super) fn run_over(&mut self, unit: UnitId, failed: bool, words: String) {
+        let wished = self.records.at(unit).wish == Wish::Up;
         let next = self.decide(unit, failed, words);
         let record = self.records.at_mut(unit);
         let mut sinking = None;
         match &next {
-            Next::Again(..) => {}
+            Next::Again(..) => self.take_round(unit),
             Next::Failed(why) => {
                 record.wish = Wish::Down;
                 sinking = Some(format!("which failed: {why}"));
@@ -152,6 +153,9 @@ impl Core {
                 record.wish = Wish::Down;
                 sinking = Some(format!("which ended: {why}"));
             }
+        }
+        if matches!(next, Next::Down(_)) && wished {
+            self.start_next(unit, TieKind::OnSuccess);
         }
         if let Some(why) = sinking {
             let name = &self.unit(unit).name;
@@ -395,6 +399,7 @@ impl Core {
         if turned {
             record.checked = false;
             record.idled = false;
+            self.prepare_again(unit);
             return self.set_state(unit, State::Waiting, String::new());
         }
         match next {
@@ -404,8 +409,11 @@ impl Core {
                     Next::Down(why) | Next::Again(_, why) => self.become_down(unit, why),
                 }
             }
-            Next::Again(0, why) => self.set_state(unit, State::Waiting, why),
             Next::Again(pause, why) => {
+                self.prepare_again(unit);
+                if pause == 0 {
+                    return self.set_state(unit, State::Waiting, why);
+                }
                 self.set_state(unit, State::Backoff, why);
                 self.set_timeout(unit, Clock::State, pause);
             }
@@ -426,12 +434,15 @@ impl Core {
     fn become_down(&mut self, unit: UnitId, why: String) {
         self.records.at_mut(unit).wish = Wish::Down;
         self.set_state(unit, State::Down, why);
+        self.uphold_later(unit);
         self.rearm(unit);
     }
 
     pub(super) fn become_failed(&mut self, unit: UnitId, why: String) {
         self.records.at_mut(unit).wish = Wish::Down;
         self.set_state(unit, State::Failed, why);
+        self.uphold_later(unit);
+        self.start_next(unit, TieKind::OnFailure);
         // Whoever waits at its sockets would start it again at once: not before a pause.
         if self.records.at(unit).listen != Listen::None {
             self.pause_sockets(unit);

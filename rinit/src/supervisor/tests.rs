@@ -1,6 +1,8 @@
 //! Stories: units from text, a kernel of paper, and what people would see.
 
 mod commands;
+mod random;
+mod ties;
 
 use rootspec::compile::{Source, compile};
 use sys::fake::{Fake, Occurrence, Program};

@@ -18,6 +18,7 @@ impl Core {
             }
             record.wish = Wish::Up;
             record.parting = None;
+            let further = idle && record.first.began.is_some();
             if idle {
                 record.skipped = false;
                 record.checked = false;
@@ -30,8 +31,13 @@ impl Core {
                 record.again = matches!(record.state, State::Stopping(_));
                 self.enqueue(unit);
             }
+            if further {
+                self.prepare_again(unit);
+            }
+            self.push_out(unit);
             let definition = self.unit(unit);
             list.extend(definition.needs.iter().chain(&definition.wants));
+            list.extend(self.milestones_ahead(unit));
             // Whoever goes down before it may have waited for it to be down first, and need not any more.
             let firsts = [&definition.needs, &definition.wants, &definition.after];
             let firsts: Vec<_> = firsts.into_iter().flatten().copied().collect();
@@ -44,7 +50,8 @@ impl Core {
     /// Wants a unit down, and first of all everything that needs it.
     pub(super) fn wish_down(&mut self, unit: UnitId, why: &str) {
         let name = self.unit(unit).name.clone();
-        let dependents = format!("stopped because it needs {name}");
+        let dependents = Next::Down(format!("stopped because it needs {name}"));
+        let followers = Next::Down(format!("stopped with {name}"));
         let record = self.records.at_mut(unit);
         record.wish = Wish::Down;
         record.again = false;
@@ -56,13 +63,19 @@ impl Core {
             self.records.at_mut(unit).next = Some(Next::Down(why.to_owned()));
         }
         self.enqueue(unit);
-        self.sink(unit, &Next::Down(dependents));
+        self.sink_with(unit, &dependents, Some(&followers));
     }
 
     /// Takes everything down that needs `unit`, which is going; each ends as `parting` says.
     pub(super) fn sink(&mut self, unit: UnitId, parting: &Next) {
-        let mut list = self.dependents.at(unit).needed_by.clone();
-        while let Some(unit) = list.pop() {
+        self.sink_with(unit, parting, None);
+    }
+
+    /// As [`Self::sink`], and those that follow it too, if there is a parting for them.
+    fn sink_with(&mut self, unit: UnitId, needy: &Next, followers: Option<&Next>) {
+        let mut list = self.below(unit, followers.is_some());
+        while let Some((unit, follows)) = list.pop() {
+            let parting = followers.filter(|_| follows).unwrap_or(needy);
             let record = self.records.at_mut(unit);
             if record.wish == Wish::Down {
                 continue;
@@ -74,7 +87,7 @@ impl Core {
                 record.next = Some(parting.clone());
             }
             self.enqueue(unit);
-            list.extend(self.dependents.at(unit).needed_by.iter());
+            list.extend(self.below(unit, followers.is_some()));
         }
     }
 
@@ -85,8 +98,7 @@ impl Core {
             (Wish::Up, State::Starting(_) | State::Up) => {
                 record.recent.clear();
                 record.exponent = 0;
-                let next = Next::Again(0, "restarted on request".to_owned());
-                self.leave(unit, next);
+                self.go_round(unit);
             }
             (Wish::Down, State::Stopping(_) | State::Starting(_) | State::Up) => {
                 self.wish_up(unit);
@@ -133,7 +145,8 @@ impl Core {
             .chain(&dependents.before);
         all.all(|other| {
             let record = self.records.at(*other);
-            record.wish == Wish::Up || matches!(record.state, State::Down | State::Failed)
+            let stays = record.wish == Wish::Up && !record.round;
+            stays || matches!(record.state, State::Down | State::Failed)
         })
     }
 }

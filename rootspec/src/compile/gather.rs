@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Draft, Drafts, DropIn, Enabled, Facts, Files, Problem, Source, draft};
+use super::{Draft, Drafts, DropIn, Enabled, Facts, Files, Problem, Source};
 use crate::UnitName;
 use crate::spot::Spot;
 use crate::units::{self, Layers};
@@ -50,9 +50,9 @@ pub(super) fn gather(files: &Files, problems: &mut Vec<Problem>) -> Gathered {
             }
         }
         if let Some(draft) = read(&name, layers, shelf.facts, problems) {
-            let others = draft.edges.needs.iter().chain(&draft.edges.wants);
-            let instances = others.filter(|(other, _)| other.instance().is_some());
-            todo.extend(instances.map(|(other, _)| other.clone()));
+            let others = draft.edges.iter().filter(|edge| edge.says.starts());
+            let instances = others.filter(|edge| edge.to.instance().is_some());
+            todo.extend(instances.map(|edge| edge.to.clone()));
             drafts.insert(name, draft);
         }
     }
@@ -67,7 +67,7 @@ fn read(
     problems: &mut Vec<Problem>,
 ) -> Option<Draft> {
     match units::read(&layers, Some((name, facts))) {
-        Ok(parsed) => Some(draft(name, layers, parsed)),
+        Ok(parsed) => Some(Draft::new(name, layers, parsed)),
         Err(spots) => {
             for spot in spots {
                 // Instances of one template share its mistakes: one of them says it.

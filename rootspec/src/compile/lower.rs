@@ -32,6 +32,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         needs: Vec::new(),
         wants: Vec::new(),
         after: Vec::new(),
+        ties: Box::default(),
         conditions: conditions(&file.condition),
         ready,
         start_timeout: file.ready.timeout.map_or(patience, |t| t.0),

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `mod` (here) | the order of the work |
 //! | `gather` | files and drop-ins to units; templates to instances |
+//! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
 
+mod edge;
 mod gather;
 mod graph;
 mod lower;
@@ -24,9 +26,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::UnitName;
-use crate::plan::{Plan, Unit, UnitIndex};
+use crate::plan::{Plan, Tie, TieKind, Unit, UnitIndex};
 use crate::spot::Spot;
 use crate::units::{Layers, UnitFile};
+use edge::{Edge, Says};
 
 pub use crate::units::Facts;
 pub use problem::{Problem, Severity};
@@ -120,22 +123,10 @@ struct Draft {
     layers: Layers,
     parsed: UnitFile,
     unit: Unit,
-    edges: Edges,
+    edges: Vec<Edge>,
 }
 
 type Drafts = BTreeMap<UnitName, Draft>;
-
-/// Another unit, and the place where it is named.
-type Edge = (UnitName, Option<Range<usize>>);
-
-/// Names of other units.
-#[derive(Default)]
-struct Edges {
-    needs: Vec<Edge>,
-    wants: Vec<Edge>,
-    after: Vec<Edge>,
-    before: Vec<Edge>,
-}
 
 /// Makes the plan from unit files alone. Never fails: what cannot be used is in [`Plan::problems`].
 #[must_use]
@@ -162,9 +153,12 @@ impl Files {
         let mut drafts = gathered.drafts;
         add_default_needs(&mut drafts);
         enable(&mut drafts, &gathered.enabled, &mut problems);
-        self.want(&mut drafts, &mut problems);
+        self.install(&mut drafts, &mut problems);
+        graph::follow_names(&mut drafts);
+        graph::remove_contradictions(&mut drafts, &mut problems);
         graph::remove_unmet(&mut drafts, &mut problems);
         graph::remove_cycles(&mut drafts, &mut problems);
+        graph::remove_endless(&mut drafts, &mut problems);
         // Members of a cycle are gone now: whoever needs them cannot start either.
         graph::remove_unmet(&mut drafts, &mut problems);
         Compiled {
@@ -177,46 +171,54 @@ impl Files {
         }
     }
 
-    /// Units that say themselves which groups want them.
-    fn want(&self, drafts: &mut Drafts, problems: &mut Vec<Problem>) {
+    /// Units that say themselves who wants, needs or upholds them.
+    fn install(&self, drafts: &mut Drafts, problems: &mut Vec<Problem>) {
         let mut links = Vec::new();
         for draft in drafts.values() {
-            for group in &draft.parsed.install.wanted_by {
-                let known = |source: &Source| source.name == *group.get_ref();
-                if drafts.contains_key(group.get_ref()) {
-                    links.push((draft.name.clone(), group.get_ref().clone()));
-                } else if !self.sources.iter().any(known) {
-                    // One that is there and unusable has a problem of its own.
-                    let words = format!("is wanted by {}, which does not exist", group.get_ref());
-                    problems.push(spot(draft, Some(&group.span()), words));
+            let install = &draft.parsed.install;
+            for (says, names, words) in [
+                (Says::Wants, &install.wanted_by, "is wanted by"),
+                (Says::Needs, &install.required_by, "is required by"),
+                (Says::Upholds, &install.upheld_by, "is upheld by"),
+            ] {
+                for other in names {
+                    let known = |source: &Source| source.name == *other.get_ref();
+                    if drafts.contains_key(other.get_ref()) {
+                        links.push((other.get_ref().clone(), says, draft.name.clone()));
+                    } else if !self.sources.iter().any(known) {
+                        // One that is there and unusable has a problem of its own.
+                        let words = format!("{words} {}, which does not exist", other.get_ref());
+                        problems.push(spot(draft, Some(&other.span()), words));
+                    }
                 }
             }
         }
-        for (unit, group) in links {
-            if let Some(group) = drafts.get_mut(&group) {
-                group.edges.wants.push((unit, None));
+        for (from, says, to) in links {
+            if let Some(draft) = drafts.get_mut(&from) {
+                draft.add(says, to);
             }
         }
     }
 }
 
-fn draft(name: &UnitName, layers: Layers, parsed: UnitFile) -> Draft {
-    let names = |list: &[toml::Spanned<UnitName>]| {
-        let edge = |name: &toml::Spanned<UnitName>| (name.get_ref().clone(), Some(name.span()));
-        list.iter().map(edge).collect()
-    };
-    let edges = Edges {
-        needs: names(&parsed.deps.needs),
-        wants: names(&parsed.deps.wants),
-        after: names(&parsed.deps.after),
-        before: names(&parsed.deps.before),
-    };
-    Draft {
-        name: name.clone(),
-        layers,
-        unit: lower::lower(name, &parsed),
-        parsed,
-        edges,
+impl Draft {
+    fn new(name: &UnitName, layers: Layers, parsed: UnitFile) -> Self {
+        Self {
+            name: name.clone(),
+            layers,
+            unit: lower::lower(name, &parsed),
+            edges: edge::edges(&parsed),
+            parsed,
+        }
+    }
+
+    /// Adds what another file says about it.
+    fn add(&mut self, says: Says, to: UnitName) {
+        self.edges.push(Edge {
+            says,
+            to,
+            span: None,
+        });
     }
 }
 
@@ -232,14 +234,14 @@ fn add_default_needs(drafts: &mut Drafts) {
         .values_mut()
         .filter(|d| d.parsed.default_deps && d.name != basic)
     {
-        draft.edges.needs.push((basic.clone(), None));
+        draft.add(Says::Needs, basic.clone());
     }
 }
 
 fn enable(drafts: &mut Drafts, enabled: &[Enabled], problems: &mut Vec<Problem>) {
     for link in enabled {
         match drafts.get_mut(&link.group) {
-            Some(group) => group.edges.wants.push((link.unit.clone(), None)),
+            Some(group) => group.add(Says::Wants, link.unit.clone()),
             None => {
                 let words = format!(
                     "{} is enabled in the group {}, which does not exist: remove this file",
@@ -251,40 +253,64 @@ fn enable(drafts: &mut Drafts, enabled: &[Enabled], problems: &mut Vec<Problem>)
     }
 }
 
-/// Names to numbers. Wants and orderings about units that do not exist are dropped: they are soft.
+/// Names to numbers. What is said about units that do not exist is dropped: it is soft.
 fn resolve(drafts: Drafts) -> Vec<Unit> {
     let mut numbers = BTreeMap::new();
     for (number, name) in (0..).zip(drafts.keys()) {
         numbers.insert(name.clone(), number);
     }
-    let all = |edges: &[Edge]| -> Vec<UnitIndex> {
-        let found = edges.iter().filter_map(|(name, _)| numbers.get(name));
-        let found: BTreeSet<_> = found.copied().collect();
-        found.into_iter().collect()
-    };
-    let mut after: BTreeMap<UnitIndex, BTreeSet<UnitIndex>> = BTreeMap::new();
+    let mut links: BTreeMap<UnitIndex, Links> = BTreeMap::new();
     for (index, draft) in (0..).zip(drafts.values()) {
-        after
-            .entry(index)
-            .or_default()
-            .extend(all(&draft.edges.after));
-        for later in all(&draft.edges.before) {
-            after.entry(later).or_default().insert(index);
+        for edge in &draft.edges {
+            let Some(other) = numbers.get(&edge.to).copied() else {
+                continue;
+            };
+            let own = links.entry(index).or_default();
+            if edge.says.is_need() {
+                own.needs.insert(other);
+            }
+            if edge.says == Says::Wants {
+                own.wants.insert(other);
+            }
+            if edge.says.is_order() {
+                own.after.insert(other);
+            }
+            own.ties
+                .extend(edge.says.tie().map(|kind| Tie { kind, unit: other }));
+            let theirs = links.entry(other).or_default();
+            match edge.says {
+                Says::Before => _ = theirs.after.insert(index),
+                Says::Conflicts => {
+                    theirs.ties.insert(Tie {
+                        kind: TieKind::Conflicts,
+                        unit: index,
+                    });
+                }
+                _ => {}
+            }
         }
     }
     let mut units = Vec::with_capacity(drafts.len());
     for (index, draft) in (0..).zip(drafts.into_values()) {
-        let mut unit = draft.unit;
-        unit.needs = all(&draft.edges.needs);
-        unit.wants = all(&draft.edges.wants);
-        unit.after = after
-            .remove(&index)
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        units.push(unit);
+        let links = links.remove(&index).unwrap_or_default();
+        units.push(Unit {
+            needs: links.needs.into_iter().collect(),
+            wants: links.wants.into_iter().collect(),
+            after: links.after.into_iter().collect(),
+            ties: links.ties.into_iter().collect(),
+            ..draft.unit
+        });
     }
     units
+}
+
+/// One unit's links to others, by number.
+#[derive(Default)]
+struct Links {
+    needs: BTreeSet<UnitIndex>,
+    wants: BTreeSet<UnitIndex>,
+    after: BTreeSet<UnitIndex>,
+    ties: BTreeSet<Tie>,
 }
 
 /// A message about the place where `draft` names another unit.
@@ -428,6 +454,119 @@ mod tests {
             "{}",
             plan.problems[0]
         );
+    }
+
+    fn ties(plan: &Plan, unit: usize) -> Vec<(TieKind, UnitIndex)> {
+        let ties = plan.units[unit].ties.iter();
+        ties.map(|tie| (tie.kind, tie.unit)).collect()
+    }
+
+    #[test]
+    fn ties_bring_their_needs_and_orders_along() {
+        let plan = plan(
+            &[
+                ("a", "bound_to = [\"d\"]\nconflicts = [\"b\"]"),
+                ("b", "milestone = [\"d\"]\npart_of = [\"d\"]"),
+                ("c", "prepared_by = [\"d\"]\nconflicts = [\"gone\"]"),
+                ("d", "upholds = [\"e\"]"),
+                ("e", "[install]\nrequired_by = [\"b\"]\nupheld_by = [\"a\"]"),
+            ],
+            &[],
+        );
+        assert_eq!(plan.problems, Vec::<String>::new());
+        let [a, b, c, ..] = plan.units.as_slice() else {
+            panic!("{plan:?}")
+        };
+        assert_eq!(
+            (&a.needs, &b.needs, &c.needs),
+            (&vec![3], &vec![4], &vec![3])
+        );
+        assert_eq!((&a.after, &b.after), (&vec![], &vec![3]));
+        let kinds = |unit| ties(&plan, unit);
+        assert_eq!(
+            kinds(0),
+            [
+                (TieKind::Follows, 3),
+                (TieKind::Upholds, 4),
+                (TieKind::Conflicts, 1)
+            ]
+        );
+        assert_eq!(
+            kinds(1),
+            [
+                (TieKind::Milestone, 3),
+                (TieKind::Follows, 3),
+                (TieKind::Conflicts, 0)
+            ]
+        );
+        assert_eq!(kinds(2), [(TieKind::Prepared, 3)]);
+    }
+
+    #[test]
+    fn a_name_that_is_provided_stands_for_its_unit_unless_there_is_one_of_that_name() {
+        let plan = plan(
+            &[
+                ("a", "needs = [\"mail\", \"web\"]"),
+                ("exim", "provides = [\"mail\", \"web\"]"),
+                ("postfix", "provides = [\"mail\"]"),
+                ("web", ""),
+            ],
+            &[],
+        );
+        assert_eq!(plan.units[0].needs, [1, 3]);
+        assert_eq!(plan.problems, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_circle_is_broken_at_a_soft_order_and_said_all_the_same() {
+        let plan = plan(
+            &[
+                ("a", "soft_after = [\"b\", \"c\"]"),
+                ("b", "needs = [\"a\"]"),
+                ("c", ""),
+            ],
+            &[],
+        );
+        assert_eq!(names(&plan), ["a", "b", "c"]);
+        assert_eq!(
+            (&plan.units[0].after, &plan.units[1].needs),
+            (&vec![2], &vec![0])
+        );
+        assert!(
+            plan.problems[0].contains("a -> b -> a; this soft order is left out"),
+            "{:?}",
+            plan.problems
+        );
+    }
+
+    #[test]
+    fn a_soft_order_that_is_a_hard_one_as_well_breaks_nothing() {
+        let deps = "soft_after = [\"b\"]\nafter = [\"b\"]";
+        let plan = plan(&[("a", deps), ("b", "needs = [\"a\"]")], &[]);
+        assert_eq!(names(&plan), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_takes_its_unit_out() {
+        for (deps, words) in [
+            (
+                "needs = [\"b\"]\nconflicts = [\"b\"]",
+                "conflicts with b, and needs it",
+            ),
+            ("conflicts = [\"a\"]", "conflicts with itself"),
+            (
+                "milestone = [\"gone\"]",
+                "has the milestone gone, which does not exist",
+            ),
+            (
+                "[on]\nfailure = [\"a\"]",
+                "for ever, one end after the other: a -> a",
+            ),
+        ] {
+            let plan = plan(&[("a", deps), ("b", "")], &[]);
+            assert_eq!(names(&plan), ["b"], "{deps}");
+            assert!(plan.problems[0].contains(words), "{:?}", plan.problems);
+        }
     }
 
     #[test]

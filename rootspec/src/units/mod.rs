@@ -69,6 +69,9 @@ pub struct UnitFile {
     /// What enabling does.
     #[serde(default)]
     pub install: Install,
+    /// What is started when it has ended.
+    #[serde(default)]
+    pub on: On,
     /// Skips the start when it does not hold.
     #[serde(default)]
     pub condition: Condition,
@@ -133,10 +136,30 @@ pub struct Deps {
     pub needs: Vec<Spanned<UnitName>>,
     /// Start them, wait until ready or failed, then go on.
     pub wants: Vec<Spanned<UnitName>>,
+    /// Start them, wait until they have been ready once; what becomes of them then does not matter.
+    pub milestone: Vec<Spanned<UnitName>>,
+    /// As needs, and they are run again before each further start.
+    pub prepared_by: Vec<Spanned<UnitName>>,
+    /// They must be up or on their way up by somebody else's wish; stop with them.
+    pub requires_active: Vec<Spanned<UnitName>>,
+    /// As needs, and goes down and up again when they do.
+    pub bound_to: Vec<Spanned<UnitName>>,
+    /// Their stops and restarts are followed.
+    pub part_of: Vec<Spanned<UnitName>>,
+    /// Keep them up while this one is up.
+    pub upholds: Vec<Spanned<UnitName>>,
+    /// Never up at the same time: the later start counts.
+    pub conflicts: Vec<Spanned<UnitName>>,
     /// Ordering only: if both start, they come first.
     pub after: Vec<Spanned<UnitName>>,
     /// Ordering only: if both start, this one comes first.
     pub before: Vec<Spanned<UnitName>>,
+    /// As after, and left out where the starting order would run in a circle.
+    pub soft_after: Vec<Spanned<UnitName>>,
+    /// Their reloads are followed.
+    pub reload_with: Vec<Spanned<UnitName>>,
+    /// Further names that other units may use for this one.
+    pub provides: Vec<Spanned<UnitName>>,
 }
 
 /// `[install]`
@@ -145,8 +168,22 @@ pub struct Deps {
 pub struct Install {
     /// Groups that want it.
     pub wanted_by: Vec<Spanned<UnitName>>,
+    /// Units that need it.
+    pub required_by: Vec<Spanned<UnitName>>,
+    /// Units that keep it up.
+    pub upheld_by: Vec<Spanned<UnitName>>,
     /// In a template: the instance that is meant when the template itself is enabled.
     pub default_instance: Option<String>,
+}
+
+/// `[on]`: units that are started when this one has ended.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct On {
+    /// It has failed for good.
+    pub failure: Vec<Spanned<UnitName>>,
+    /// It has ended by itself, and well.
+    pub success: Vec<Spanned<UnitName>>,
 }
 
 /// `[condition]`: a leading `!` turns a value round; all must hold.

@@ -26,6 +26,7 @@ const KERNEL_TESTS: &[&str] = &[
     "init",
     "supervise",
     "sandbox",
+    "ties",
     "stage",
     "boot_stage",
     "hooks",

@@ -1,0 +1,370 @@
+//! Random graphs of units under random events. Whatever happens, nothing starts before what it needs, nobody is left
+//! behind, no step is forgotten, and the system can be shut down.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+
+use rootspec::compile::{Source, compile};
+use rootspec::plan::{Kill, TieKind};
+use sys::process::Exit;
+
+use super::super::{Action, Command, Core, Event, Found, Role, State, UnitId, Wish};
+
+/// Graphs that are tried.
+const GRAPHS: u64 = 2_000;
+/// Events for each.
+const EVENTS: usize = 80;
+
+/// Marsaglia's xorshift: the same numbers everywhere, for a seed other than 0.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+
+    fn percent(&mut self, chance: usize) -> bool {
+        self.below(100) < chance
+    }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
+    }
+}
+
+const KEYS: [&str; 12] = [
+    "needs",
+    "wants",
+    "after",
+    "before",
+    "milestone",
+    "prepared_by",
+    "requires_active",
+    "bound_to",
+    "part_of",
+    "upholds",
+    "conflicts",
+    "soft_after",
+];
+
+fn unit_file(dice: &mut Dice, count: usize) -> String {
+    let mut text = "schema = 1\n".to_owned();
+    let kind = *dice.of(&["service", "service", "oneshot", "group"]);
+    writeln!(text, "kind = \"{kind}\"\n[deps]").unwrap();
+    for key in KEYS {
+        if dice.percent(15) {
+            writeln!(text, "{key} = [\"u{}\"]", dice.below(count)).unwrap();
+        }
+    }
+    if dice.percent(15) {
+        writeln!(text, "[on]\nfailure = [\"u{}\"]", dice.below(count)).unwrap();
+    }
+    if kind != "group" {
+        text.push_str("[exec]\nstart = \"/x\"\n");
+        for key in ["condition", "start_pre", "start_post", "stop", "stop_post"] {
+            if dice.percent(15) {
+                writeln!(text, "{key} = \"/y\"").unwrap();
+            }
+        }
+        let policy = dice.of(&["no", "always", "on-failure"]);
+        let kill = dice.of(&["cgroup", "mixed", "main"]);
+        writeln!(
+            text,
+            "[restart]\npolicy = \"{policy}\"\n[stop]\nkill = \"{kill}\""
+        )
+        .unwrap();
+        if dice.percent(20) {
+            text.push_str("[condition]\npath_exists = \"/z\"\n");
+        }
+        if kind == "service" && dice.percent(50) {
+            text.push_str("[ready]\nmode = \"notify\"\n");
+        }
+    }
+    text
+}
+
+/// What there is of a unit in this world.
+#[derive(Debug, Default, Clone, Copy)]
+struct Alive {
+    main: bool,
+    helper: bool,
+    left: bool,
+}
+
+struct Sim {
+    dice: Dice,
+    core: Core,
+    now: u64,
+    alive: BTreeMap<UnitId, Alive>,
+    asked: Vec<UnitId>,
+    /// What follows from deeds, in order; it comes before time passes.
+    due: VecDeque<Event>,
+}
+
+impl Sim {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let count = dice.below(8) + 2;
+        let sources: Vec<_> = (0..count)
+            .map(|n| Source {
+                name: format!("u{n}").parse().unwrap(),
+                file: format!("u{n}.toml"),
+                text: unit_file(&mut dice, count),
+            })
+            .collect();
+        Self {
+            core: Core::new(compile(&sources, &[]), 0),
+            dice,
+            now: 0,
+            alive: BTreeMap::new(),
+            asked: Vec::new(),
+            due: VecDeque::new(),
+        }
+    }
+
+    fn units(&self) -> UnitId {
+        UnitId::try_from(self.core.plan().units.len()).unwrap()
+    }
+
+    fn handle(&mut self, event: Event) {
+        let shown = format!("{event:?}");
+        self.core.handle(event, self.now);
+        self.perform(&shown);
+        self.check(&shown);
+        self.poke(&shown);
+    }
+
+    fn perform(&mut self, after: &str) {
+        for action in self.core.take_actions() {
+            let unit = action.unit();
+            let alive = self.alive.entry(unit).or_default();
+            match action {
+                Action::Run(_, role, command) => self.run(unit, role, command, after),
+                Action::Check(_) => {
+                    let found = match self.dice.below(4) {
+                        0 => Found::Unmet("not there".into()),
+                        1 => Found::Unknown("who knows".into()),
+                        _ => Found::Met,
+                    };
+                    self.due.push_back(Event::Conditions(unit, found));
+                }
+                Action::Ask(_) => self.asked.push(unit),
+                Action::KillGroup(_) => {
+                    alive.left = false;
+                    self.end_all(unit);
+                    self.due.push_back(Event::Emptied(unit));
+                }
+                Action::KillMain(_) => self.end_all(unit),
+                Action::KillHelper(_) => self.end(unit, Role::Helper, Exit::Signal(9)),
+                Action::Signal(..)
+                | Action::EndCheck(_)
+                | Action::Adopt(_)
+                | Action::Release(_)
+                | Action::Arm(_)
+                | Action::Disarm(_) => {}
+            }
+        }
+    }
+
+    fn run(&mut self, unit: UnitId, role: Role, command: Command, after: &str) {
+        let place = match role {
+            Role::Main => &mut self.alive.entry(unit).or_default().main,
+            Role::Helper => &mut self.alive.entry(unit).or_default().helper,
+        };
+        assert!(!*place, "{after}: a second {role:?} of {unit}");
+        *place = true;
+        let definition = self.core.unit(unit).clone();
+        let exec = definition.exec().unwrap();
+        let first = match (exec.condition.is_empty(), exec.start_pre.is_empty()) {
+            (false, _) => Command::Condition(0),
+            (true, false) => Command::Pre(0),
+            (true, true) => Command::Start(0),
+        };
+        if command == first {
+            for need in &definition.needs {
+                let record = self.core.record(*need);
+                assert!(
+                    record.state == State::Up || record.skipped,
+                    "{after}: {unit} starts before {need}, which is {}",
+                    record.state_word()
+                );
+            }
+            for rival in definition.tied_to(TieKind::Conflicts) {
+                let there = self.alive.get(&rival).copied().unwrap_or_default();
+                assert!(!there.main, "{after}: {unit} starts while {rival} runs");
+            }
+        }
+        if self.dice.percent(5) {
+            *match role {
+                Role::Main => &mut self.alive.entry(unit).or_default().main,
+                Role::Helper => &mut self.alive.entry(unit).or_default().helper,
+            } = false;
+            let why = "no program".to_owned();
+            self.due.push_back(Event::NotStarted(unit, role, why));
+        } else if role == Role::Main {
+            self.due.push_back(Event::Executed(unit));
+        }
+    }
+
+    fn end_all(&mut self, unit: UnitId) {
+        self.end(unit, Role::Main, Exit::Signal(9));
+        self.end(unit, Role::Helper, Exit::Signal(9));
+    }
+
+    fn end(&mut self, unit: UnitId, role: Role, exit: Exit) {
+        let alive = self.alive.entry(unit).or_default();
+        let place = match role {
+            Role::Main => &mut alive.main,
+            Role::Helper => &mut alive.helper,
+        };
+        if std::mem::take(place) {
+            let left = alive.left;
+            self.due.push_back(Event::Ended {
+                unit,
+                role,
+                exit,
+                left,
+            });
+        }
+    }
+
+    /// What holds after every event.
+    fn check(&self, after: &str) {
+        for (unit, alive) in &self.alive {
+            let record = self.core.record(*unit);
+            let rests = matches!(
+                record.state,
+                State::Down | State::Failed | State::Waiting | State::Backoff
+            );
+            let known = record.main || record.helper;
+            assert!(
+                !(rests && (alive.main || alive.helper)),
+                "{after}: {unit} is {} and runs",
+                record.state_word()
+            );
+            assert!(!(rests && known), "{after}: {unit} is thought to run");
+            if rests && alive.left {
+                assert_eq!(self.core.unit(*unit).kill, Kill::Main, "{after}: {unit}");
+            }
+        }
+    }
+
+    /// Whoever could make a step has made it: waking everybody changes nothing.
+    fn poke(&mut self, after: &str) {
+        let states = |core: &Core| -> Vec<_> {
+            let all = core.records();
+            all.map(|(_, r)| (r.wish, r.state)).collect()
+        };
+        let before = states(&self.core);
+        for unit in 0..self.units() {
+            self.core.enqueue(unit);
+        }
+        while let Some(unit) = self.core.queue.pop_front() {
+            *self.core.queued.at_mut(unit) = false;
+            self.core.step(unit);
+        }
+        assert_eq!(before, states(&self.core), "{after}: a step was forgotten");
+        assert_eq!(
+            self.core.take_actions(),
+            [],
+            "{after}: a deed was forgotten"
+        );
+    }
+
+    fn deliver(&mut self) {
+        while let Some(event) = self.due.pop_front() {
+            self.handle(event);
+        }
+    }
+
+    /// Something from outside.
+    fn surprise(&mut self) {
+        let unit = UnitId::try_from(self.dice.below(8)).unwrap() % self.units().max(1);
+        let exit = *self.dice.of(&[
+            Exit::Code(0),
+            Exit::Code(1),
+            Exit::Signal(11),
+            Exit::Code(255),
+        ]);
+        match self.dice.below(14) {
+            0..=2 => self.handle(Event::Start(unit)),
+            3 => self.handle(Event::Stop(unit)),
+            4 => self.handle(Event::Restart(unit)),
+            5 => self.handle(Event::Reload(unit)),
+            6 | 7 => {
+                let alive = self.alive.entry(unit).or_default();
+                alive.left |= alive.main && self.core.now % 3 == 0;
+                self.end(unit, Role::Main, exit);
+            }
+            8 => self.end(unit, Role::Helper, exit),
+            9 => self.handle(Event::Ready(unit)),
+            10 => {
+                if std::mem::take(&mut self.alive.entry(unit).or_default().left) {
+                    self.due.push_back(Event::Emptied(unit));
+                }
+            }
+            11 => self.obey(),
+            _ => self.pass(),
+        }
+    }
+
+    /// Somebody who was asked to end does.
+    fn obey(&mut self) {
+        if let Some(unit) = self.asked.pop() {
+            self.alive.entry(unit).or_default().left = false;
+            self.end(unit, Role::Main, Exit::Signal(15));
+            self.end(unit, Role::Helper, Exit::Signal(15));
+        }
+    }
+
+    /// To the next deadline. What has happened is known by then.
+    fn pass(&mut self) {
+        self.deliver();
+        if let Some(due) = self.core.deadline() {
+            self.now = self.now.max(due);
+            self.handle(Event::Time);
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_order_holds_and_the_system_can_be_shut_down() {
+    for seed in 1..=GRAPHS {
+        let told = std::panic::catch_unwind(|| live(seed));
+        assert!(told.is_ok(), "seed {seed}");
+    }
+}
+
+fn live(seed: u64) {
+    // Small seeds give small first numbers.
+    let mut sim = Sim::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    for _ in 0..EVENTS {
+        sim.surprise();
+        if sim.dice.percent(70) {
+            sim.deliver();
+        }
+    }
+    sim.handle(Event::StopAll);
+    for _ in 0..1000 {
+        sim.deliver();
+        if sim.core.is_quiet() {
+            break;
+        }
+        if sim.dice.percent(30) {
+            sim.surprise();
+        } else if sim.dice.percent(30) {
+            sim.obey();
+        } else {
+            sim.pass();
+        }
+    }
+    assert!(sim.core.is_quiet(), "the shutdown does not end");
+    for (unit, record) in sim.core.records() {
+        assert_eq!(record.wish, Wish::Down);
+        let alive = sim.alive.get(&unit).copied().unwrap_or_default();
+        assert!(!alive.main && !alive.helper, "{unit} is left behind");
+    }
+}
