@@ -1,6 +1,7 @@
 //! `/etc/rinit/rinit.toml`: the few settings of `rinit` itself.
 
 use rootspec::spot::Spot;
+use rootspec::toml_value::from_text;
 use rootspec::units::Millis;
 use serde::{Deserialize, Serialize};
 use sys::socket::Peer;
@@ -76,7 +77,7 @@ struct Control {
 /// The text is wrong; the place is shown. The defaults hold then.
 pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Config, String> {
     let written: Written =
-        toml::from_str(text).map_err(|error| Spot::from_toml(PATH, text, &error).to_string())?;
+        from_text(text).map_err(|mistake| Spot::from_toml(PATH, text, &mistake).to_string())?;
     let mut config = Config::default();
     if let Some(group) = written.manager.default_group {
         config.default_group = group;

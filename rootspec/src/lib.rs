@@ -40,6 +40,7 @@ pub mod setup;
 pub mod spot;
 pub mod state;
 pub mod target;
+pub mod toml_value;
 pub mod trial;
 pub mod units;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::SnapshotId;
+use crate::toml_value::{self, Mistake};
 
 /// What the boot stage chose, mounted and noticed. Times are milliseconds since the kernel started (CLOCK_BOOTTIME).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +57,8 @@ impl BootReport {
     ///
     /// # Errors
     /// The text is no boot report; unknown keys are ignored.
-    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    pub fn from_toml(text: &str) -> Result<Self, Mistake> {
+        toml_value::from_text(text)
     }
 
     /// True on a counted try of a new snapshot.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 
 use crate::nearest::nearest;
+use crate::toml_value::{self, Mistake};
 
 /// Reads `text`, the content of `file`, whose key `schema` must be `version`: a newer format is named as one, whatever else
 /// it changed.
@@ -17,8 +18,8 @@ pub fn read_toml<T: DeserializeOwned>(file: &str, text: &str, version: u32) -> R
     struct Version {
         schema: u32,
     }
-    let spot = |error| Spot::from_toml(file, text, &error);
-    let found: Version = toml::from_str(text).map_err(spot)?;
+    let spot = |mistake| Spot::from_toml(file, text, &mistake);
+    let found: Version = toml_value::from_text(text).map_err(spot)?;
     if found.schema != version {
         let words = format!(
             "it has format {}, this version knows {version} only: update rootctl",
@@ -26,7 +27,7 @@ pub fn read_toml<T: DeserializeOwned>(file: &str, text: &str, version: u32) -> R
         );
         return Err(Spot::whole(file, words));
     }
-    toml::from_str(text).map_err(spot)
+    toml_value::from_text(text).map_err(spot)
 }
 
 /// A message about one place of a text file.
@@ -104,11 +105,11 @@ impl Spot {
         }
     }
 
-    /// Turns an error of the `toml` crate into a message with our layout.
+    /// Gives a mistake our layout.
     #[must_use]
-    pub fn from_toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
-        let message = sentence(error.message());
-        match error.span() {
+    pub fn from_toml(file: &str, text: &str, mistake: &Mistake) -> Self {
+        let message = sentence(&mistake.message);
+        match mistake.span.clone() {
             Some(span) => Self::new(file, text, span, message),
             None => Self::whole(file, message),
         }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::SnapshotId;
+use crate::toml_value;
 use crate::trial::Trial;
 
 /// Bytes of one slot: one block of btrfs and of every disk met so far, so it is written whole or not at all.
@@ -163,11 +164,11 @@ fn read_slot(slot: &[u8]) -> Result<Option<State>, StateError> {
     }
     let text = std::str::from_utf8(body).map_err(|e| StateError::Unreadable(e.to_string()))?;
     let version: Version =
-        toml::from_str(text).map_err(|e| StateError::Unreadable(e.message().to_owned()))?;
+        toml_value::from_text(text).map_err(|e| StateError::Unreadable(e.message))?;
     if version.schema != State::SCHEMA {
         return Err(StateError::Future(version.schema));
     }
-    let state = toml::from_str(text).map_err(|e| StateError::Unreadable(e.message().to_owned()))?;
+    let state = toml_value::from_text(text).map_err(|e| StateError::Unreadable(e.message))?;
     Ok(Some(state))
 }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::spot::{Spot, sentence};
+use crate::toml_value::Mistake;
 
 /// Keys that only a drop-in has.
 const UNSET: &str = "unset";
@@ -76,9 +77,9 @@ impl Layers {
 
     /// The message of a parser that read all texts as one.
     #[must_use]
-    pub(super) fn spot_of(&self, error: &toml::de::Error) -> Spot {
-        let words = sentence(error.message());
-        match error.span() {
+    pub(super) fn spot_of(&self, mistake: &Mistake) -> Spot {
+        let words = sentence(&mistake.message);
+        match mistake.span.clone() {
             Some(span) => self.spot(span, words),
             None => Spot::whole(self.file(), words),
         }
@@ -284,7 +285,7 @@ fn remove(table: &mut DeTable<'_>, path: &str) {
 
 fn parse(text: &Text) -> Result<DeTable<'_>, Spot> {
     let table = DeTable::parse(&text.text)
-        .map_err(|error| Spot::from_toml(&text.file, &text.text, &error))?;
+        .map_err(|error| Spot::from_toml(&text.file, &text.text, &error.into()))?;
     let entries = moved(table.into_inner(), text.base).into_iter();
     Ok(entries
         .filter(|(key, _)| !key.get_ref().starts_with("x-"))

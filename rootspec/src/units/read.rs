@@ -1,6 +1,5 @@
 //! Text to [`UnitFile`], with errors that point at file, line and key.
 
-use serde::Deserialize;
 use toml::Spanned;
 
 use super::fill::{Facts, fill};
@@ -8,6 +7,7 @@ use super::layers::Layers;
 use super::{Kind, UnitFile};
 use crate::UnitName;
 use crate::spot::Spot;
+use crate::toml_value;
 
 /// The schema version this program reads.
 const SCHEMA: u32 = 1;
@@ -29,9 +29,8 @@ pub fn read(layers: &Layers, of: Option<(&UnitName, &Facts)>) -> Result<UnitFile
     if let Some((unit, facts)) = of {
         fill(&mut table, layers, unit, facts)?;
     }
-    let whole = Spanned::new(0..0, table);
-    let unit = UnitFile::deserialize(toml::Deserializer::from(whole))
-        .map_err(|error| vec![layers.spot_of(&error)])?;
+    let unit: UnitFile =
+        toml_value::from_table(&table, 0..0).map_err(|mistake| vec![layers.spot_of(&mistake)])?;
     let wrong = inconsistencies(layers, &unit);
     if wrong.is_empty() {
         Ok(unit)

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use super::attributes::{MaybePath, told_value};
 use super::syscalls::Calls;
 use crate::nearest::unknown;
+use crate::toml_value;
 
 /// `[sandbox]`. What is not said is taken from the profile, and is open where that says nothing either.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -74,7 +75,7 @@ impl Sandbox {
             Profile::Strict => STRICT,
         };
         // A test holds both texts against the schema.
-        let base: Self = toml::from_str(text).unwrap_or_default();
+        let base: Self = toml_value::from_text(text).unwrap_or_default();
         Self {
             profile: Profile::None,
             no_new_privs: self.no_new_privs.or(base.no_new_privs),

@@ -27,10 +27,7 @@ impl Calls {
             return Err(unknown("group of system calls", text, &known, &list));
         }
         known(text).map(|name| Self(vec![name])).ok_or_else(|| {
-            let all = x86_64::Sysno::iter().map(|call| call.name());
-            let all: Vec<&str> = all
-                .chain(aarch64::Sysno::iter().map(|call| call.name()))
-                .collect();
+            let all: Vec<&str> = all_names().collect();
             unknown("system call", text, &all, "see syscalls(2)")
         })
     }
@@ -51,12 +48,18 @@ told_value!(Calls, Calls::read);
 
 /// The name as the table has it, if any machine we run on has such a call.
 fn known(text: &str) -> Option<&'static str> {
-    let here = text.parse::<x86_64::Sysno>().ok().map(|call| call.name());
-    here.or_else(|| text.parse::<aarch64::Sysno>().ok().map(|call| call.name()))
+    let mut all = all_names();
+    all.find(|name| *name == text)
+}
+
+/// Looked through rather than parsed: the parser of names is larger than all of them.
+fn all_names() -> impl Iterator<Item = &'static str> {
+    let here = x86_64::Sysno::iter().map(|call| call.name());
+    here.chain(aarch64::Sysno::iter().map(|call| call.name()))
 }
 
 fn number(name: &str) -> Option<u32> {
-    let call: Sysno = name.parse().ok()?;
+    let call = Sysno::iter().find(|call| call.name() == name)?;
     u32::try_from(call.id()).ok()
 }
 
