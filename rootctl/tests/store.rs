@@ -14,7 +14,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     missing_debug_implementations,
     reason = "a test program: what fails must say where"
 )]

@@ -66,6 +66,7 @@ const NEEDS: &[Need] = &[
     file("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     file("/usr/share/seabios/bios-256k.bin", "seabios"),
     program("crun", "crun"),
+    program("python3", "python3"),
 ];
 
 /// Whether missing packages may be installed.
@@ -184,6 +185,17 @@ fn package_lists_exist() -> bool {
     entries
         .flatten()
         .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+}
+
+/// Whether this kernel can mount such a file system; its module is loaded where nobody has used it yet.
+///
+/// # Errors
+/// When the kernel's list cannot be read.
+pub fn knows_file_system(name: &str) -> Result<bool> {
+    // What comes of it shows in the list; a host without modules needs no modprobe.
+    run::succeeds(&mut run::command("modprobe", ["-q", name]));
+    let known = fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?;
+    Ok(known.lines().any(|line| line.trim() == name))
 }
 
 /// The release name of this host (`bookworm`, `trixie`): test roots are made of the same release.

@@ -43,10 +43,9 @@ fn main() -> std::process::ExitCode {
             ),
             test("settings_of_rinit_are_the_documented_ones", shown::settings),
             test("every_verb_has_a_man_page_that_names_its_options", cli::man),
-            test(
-                "completions_are_scripts_their_shells_can_read",
-                cli::completions,
-            ),
+            test("bash_can_read_its_completions", || cli::completions("bash")),
+            test("zsh_can_read_its_completions", || cli::completions("zsh")),
+            test("fish_can_read_its_completions", || cli::completions("fish")),
             test("commands_named_in_passing_exist", shown::named),
             test("every_command_shown_does_what_it_says", shown::run_all),
         ],

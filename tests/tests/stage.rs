@@ -7,6 +7,7 @@ use rootspec::paths::store as names;
 use rootspec::state::State;
 use rootspec::trial::{Phase, Trial};
 use std::path::Path;
+use tests::host;
 use tests::run;
 use tests::stage_run::{boot, boot_line};
 use tests::store_image::{self, StoreImage, id, write_state};
@@ -147,11 +148,9 @@ fn mode_rw() -> Result<Outcome> {
 }
 
 fn image(kind: Image, name: &str) -> Result<Outcome> {
-    let known =
-        std::fs::read_to_string("/proc/filesystems").context("cannot read /proc/filesystems")?;
-    if !known.lines().any(|line| line.trim() == name) {
+    if !host::knows_file_system(name)? {
         return Ok(Outcome::Skipped(format!(
-            "this kernel has no {name} at hand (/proc/filesystems)"
+            "this kernel has no {name} (/proc/filesystems, after modprobe)"
         )));
     }
     let image = StoreImage::new()?;

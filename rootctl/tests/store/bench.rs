@@ -15,7 +15,14 @@ pub(crate) fn obstacle() -> Option<String> {
     if std::os::unix::fs::MetadataExt::uid(&own) != 0 {
         return Some("needs root for loop devices and mounts".into());
     }
-    for program in ["mkfs.btrfs", "mount", "umount", "depmod", "busybox"] {
+    for program in [
+        "mkfs.btrfs",
+        "mount",
+        "umount",
+        "depmod",
+        "busybox",
+        "python3",
+    ] {
         let found = Command::new("sh")
             .args(["-c", &format!("command -v {program}")])
             .output();
@@ -23,6 +30,8 @@ pub(crate) fn obstacle() -> Option<String> {
             return Some(format!("there is no {program} here"));
         }
     }
+    // Where it is a module that nobody has used yet, the list below lacks it; what modprobe makes of that shows there.
+    drop(Command::new("modprobe").args(["-q", "btrfs"]).status());
     let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
     (!known.contains("btrfs")).then(|| "this kernel has no btrfs".into())
 }
