@@ -7,9 +7,10 @@ use rootspec::paths::store as names;
 use rootspec::state::State;
 use rootspec::trial::{Phase, Trial};
 use std::path::Path;
+use tests::disk::btrfs;
 use tests::host;
 use tests::run;
-use tests::stage_run::{boot, boot_line};
+use tests::stage_run::{LINK, boot, boot_by, boot_late, boot_line};
 use tests::store_image::{self, StoreImage, id, write_state};
 use tests::tier::{self, Outcome, Tier, test};
 
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
                 image(Image::Erofs, "erofs")
             }),
             test("without_a_wish_the_last_good_snapshot_boots", no_wish),
+            test("snapshots_are_found_by_what_they_are", by_role),
             test(
                 "a_missing_snapshot_falls_back_to_the_good_one_and_says_why",
                 missing,
@@ -42,6 +44,11 @@ fn main() -> std::process::ExitCode {
                 "a_truncated_meta_file_falls_back_to_the_good_one",
                 truncated_meta,
             ),
+            test(
+                "a_meta_file_of_the_future_falls_back_to_the_good_one",
+                future_meta,
+            ),
+            test("a_store_of_the_future_is_left_alone", future_store),
             test("an_exchanged_root_is_noticed", exchanged),
             test(
                 "one_damaged_slot_of_the_record_changes_nothing",
@@ -52,9 +59,12 @@ fn main() -> std::process::ExitCode {
                 two_bad_slots,
             ),
             test("a_record_of_the_future_is_left_as_it_is", future_record),
+            test("without_a_record_the_command_line_is_obeyed", no_record),
             test("a_try_is_counted_before_the_root_is_entered", counts),
             test("a_trial_without_tries_left_ends_in_a_reboot", used_up),
             test("an_absent_device_is_named_when_the_deadline_passes", absent),
+            test("the_device_is_named_in_every_form", forms),
+            test("a_device_that_comes_late_is_waited_for", late),
         ],
     )
 }
@@ -167,6 +177,23 @@ fn no_wish() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+fn by_role() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    for (word, root, reason) in [
+        ("good", "snapshot 2", "the last good snapshot"),
+        ("previous", "snapshot 1", "before the last good one"),
+    ] {
+        let run = boot(&image, &format!("rootctl.snap={word}"))?;
+        ensure!(run.good()?.word()? == root, "{word}: {}", run.word()?);
+        let report = run.report()?;
+        ensure!(
+            !report.degraded && report.reason.contains(reason),
+            "{report:?}"
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
 fn falls_back(image: &StoreImage, words: &[&str]) -> Result<Outcome> {
     let run = boot(image, "rootctl.snap=1")?;
     ensure!(run.good()?.word()? == "snapshot 2");
@@ -210,6 +237,37 @@ fn truncated_meta() -> Result<Outcome> {
         )?)
     })?;
     falls_back(&image, &["snapshot 1", names::META])
+}
+
+/// Replaces words in a file of the store.
+fn edit_file(file: &Path, old: &str, new: &str) -> Result<()> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    ensure!(text.contains(old), "{old:?} is not in {text}");
+    std::fs::write(file, text.replace(old, new))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn future_meta() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let file = snapshot(top, 1).join(names::META);
+        edit_file(&file, "schema = 1\n", "schema = 9\n")
+    })?;
+    falls_back(&image, &["snapshot 1", names::META, "9", "last good"])
+}
+
+fn future_store() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        let file = top.join(names::DIR).join(names::FORMAT);
+        edit_file(&file, names::FORMAT_VERSION, "9")
+    })?;
+    let before = image.state()?;
+    boot(&image, "rootctl.snap=1")?.failed(1, &["layout is \"9\"", "update the initramfs"])?;
+    boot(&image, "rootctl.snap=1 rootctl.trial")?.failed(3, &["update the initramfs"])?;
+    ensure!(image.state()? == before, "the record was written");
+    Ok(Outcome::Passed)
 }
 
 fn exchanged() -> Result<Outcome> {
@@ -303,6 +361,31 @@ fn future_record() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+fn no_record() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let file = |top: &Path| top.join(names::DIR).join(names::STATE);
+    image.edit(|top| Ok(std::fs::remove_file(file(top))?))?;
+    let run = boot(&image, "rootctl.snap=1")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
+    let warnings = run.report()?.warnings.join("\n");
+    ensure!(warnings.contains("no readable state record"), "{warnings}");
+    drop(run);
+    // Nobody says any more which one is good: the newest is taken, and that is told.
+    let run = boot(&image, "")?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let report = run.report()?;
+    ensure!(
+        report.degraded && report.reason.contains("none is marked good"),
+        "{report:?}"
+    );
+    drop(run);
+    image.edit(|top| {
+        ensure!(!file(top).exists(), "the boot stage made a record");
+        Ok(())
+    })?;
+    Ok(Outcome::Passed)
+}
+
 fn on_trial(image: &StoreImage, number: u32, tries: u8) -> Result<()> {
     let mut state = image.state()?.state.context("no record")?;
     state.good = id(2);
@@ -357,5 +440,35 @@ fn absent() -> Result<Outcome> {
     let image = StoreImage::new()?;
     let run = boot_line(&image, "root=LABEL=nosuchdisk rootctl.wait=1")?;
     run.failed(1, &["LABEL=nosuchdisk", "did not appear"])?;
+    Ok(Outcome::Passed)
+}
+
+fn forms() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    let uuid = btrfs::uuid_at(image.file(), 0)?;
+    let forms: [&dyn Fn(&Path) -> String; 4] = [
+        &|device| device.display().to_string(),
+        &|_| LINK.to_owned(),
+        &|_| format!("UUID={uuid}"),
+        &|_| format!("LABEL={}", image.label),
+    ];
+    for form in forms {
+        let run = boot_by(&image, |device| {
+            format!("root={} rootctl.snap=1", form(device))
+        })?;
+        ensure!(
+            run.good()?.word()? == "snapshot 1",
+            "{}",
+            form(LINK.as_ref())
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
+fn late() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    // Without its message the time would pass and the boot would fail.
+    let run = boot_late(&image, "rootctl.snap=1 rootctl.wait=20")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
     Ok(Outcome::Passed)
 }

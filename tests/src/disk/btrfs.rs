@@ -117,20 +117,26 @@ pub fn format(disk: &Disk, label: &str) -> Result<()> {
 /// # Errors
 /// When there is no btrfs on the partition.
 pub fn uuid(disk: &Disk) -> Result<String> {
+    uuid_at(disk.path(), disk.partition(Purpose::Linux)?.offset)
+}
+
+/// The id of the btrfs that begins at byte `offset` of a file.
+///
+/// # Errors
+/// When there is none.
+pub fn uuid_at(file: &Path, offset: u64) -> Result<String> {
     use std::fmt::Write;
     use std::os::unix::fs::FileExt;
     // The super block lies 64 KiB into the file system and holds the id at byte 32 (btrfs on-disk format).
-    let at = disk.partition(Purpose::Linux)?.offset + 64 * 1024;
-    let image = fs::File::open(disk.path())
-        .with_context(|| format!("cannot open {}", disk.path().display()))?;
+    let image = fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
     let mut head = [0u8; 72];
     image
-        .read_exact_at(&mut head, at)
-        .with_context(|| format!("cannot read {}", disk.path().display()))?;
+        .read_exact_at(&mut head, offset + 64 * 1024)
+        .with_context(|| format!("cannot read {}", file.display()))?;
     anyhow::ensure!(
         &head[64..] == b"_BHRfS_M",
         "there is no btrfs in the image {}",
-        disk.path().display()
+        file.display()
     );
     let mut text = String::new();
     for (place, byte) in head[32..48].iter().enumerate() {
