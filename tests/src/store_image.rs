@@ -10,6 +10,7 @@ use rootspec::meta::{BootFile, Image, Kernel, Meta, Origin};
 use rootspec::paths::store as names;
 use rootspec::state::{FILE_SIZE, State, StateRead};
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,33 @@ impl StoreImage {
 /// The number as an id; none for 0.
 pub fn id(number: u32) -> Option<SnapshotId> {
     SnapshotId::new(number)
+}
+
+/// Name of the file that takes all room.
+pub const BALLAST: &str = "ballast";
+
+/// Takes all room for data, so that not even one block of a file can be written anew.
+///
+/// # Errors
+/// When that ends for another reason than want of room.
+pub fn fill(top: &Path) -> Result<()> {
+    let file = top.join(BALLAST);
+    let mut ballast =
+        fs::File::create(&file).with_context(|| format!("cannot make {}", file.display()))?;
+    for bytes in [1 << 20, 64 << 10, 4 << 10] {
+        let piece = vec![b'x'; bytes];
+        loop {
+            // Only what is on the disk takes room for sure.
+            match ballast.write_all(&piece).and_then(|()| ballast.sync_data()) {
+                Ok(()) => {}
+                Err(why) if why.kind() == ErrorKind::StorageFull => break,
+                Err(why) => {
+                    return Err(why).with_context(|| format!("cannot fill {}", file.display()));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn lay_out(top: &Path) -> Result<()> {

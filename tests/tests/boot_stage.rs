@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use tests::run;
 use tests::stage_run::{StageRun, boot, boot_line};
-use tests::store_image::{StoreImage, id, write_state};
+use tests::store_image::{BALLAST, StoreImage, fill, id, write_state};
 use tests::tier::{self, Outcome, Tier, test};
 
 fn main() -> std::process::ExitCode {
@@ -49,7 +49,15 @@ fn main() -> std::process::ExitCode {
             test("an_ordinary_boot_writes_nothing", writes_nothing),
             test(
                 "a_writable_root_that_cannot_be_made_leaves_the_snapshot_bootable",
-                full,
+                no_folder_for_roots,
+            ),
+            test(
+                "on_a_full_disk_no_try_is_entered_and_the_good_system_boots",
+                full_at_a_try,
+            ),
+            test(
+                "a_first_boot_without_room_for_its_etc_goes_back_and_is_whole_later",
+                full_at_a_merge,
             ),
             test(
                 "factory_and_tmpfs_leave_the_deployments_etc_alone",
@@ -316,16 +324,7 @@ fn uncounted() -> Result<Outcome> {
 
 fn stuck_menu() -> Result<Outcome> {
     let image = StoreImage::new()?;
-    image.edit(|top| {
-        let state = State {
-            seq: 1,
-            good: id(2),
-            next_id: 3,
-            trial: Some(Trial::armed(id(1).context("1 is an id")?, 2)),
-            ..State::empty()
-        };
-        write_state(top, &state)
-    })?;
+    armed(&image)?;
     // No disk here has this partition.
     let words =
         "rootctl.snap=1 rootctl.trial rootctl.wait=1 rootctl.disarm=00-0a:/EFI/BOOT/limine.conf";
@@ -370,11 +369,11 @@ fn writes_nothing() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn full() -> Result<Outcome> {
+fn no_folder_for_roots() -> Result<Outcome> {
     let image = StoreImage::new()?;
     boot(&image, "rootctl.snap=2")?.good()?;
     image.edit(|top| {
-        // A file where the folder belongs: the store has no room for it in another sense.
+        // A file where the folder belongs.
         let over = top.join(names::DIR).join(names::OVER);
         fs::remove_dir(&over).context("cannot delete a folder")?;
         fs::write(&over, "").context("cannot write a file")
@@ -388,6 +387,71 @@ fn full() -> Result<Outcome> {
         "{}",
         report.reason
     );
+    Ok(Outcome::Passed)
+}
+
+fn armed(image: &StoreImage) -> Result<()> {
+    image.edit(|top| {
+        let state = State {
+            seq: 1,
+            good: id(2),
+            next_id: 3,
+            trial: Some(Trial::armed(id(1).context("1 is an id")?, 2)),
+            ..State::empty()
+        };
+        write_state(top, &state)
+    })
+}
+
+fn make_room(image: &StoreImage) -> Result<()> {
+    image.edit(|top| fs::remove_file(top.join(BALLAST)).context("cannot delete the ballast"))
+}
+
+fn full_at_a_try() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    boot(&image, "rootctl.snap=2")?.good()?;
+    armed(&image)?;
+    image.edit(fill)?;
+    let before = image.state()?;
+    for words in ["rootctl.snap=1 rootctl.trial", "rootctl.snap=1"] {
+        boot(&image, words)?.failed(
+            3,
+            &[
+                "cannot count the try of snapshot 1",
+                "uncounted it is not entered",
+                "No space left",
+            ],
+        )?;
+    }
+    ensure!(image.state()? == before, "the record has changed");
+    let good = boot(&image, "rootctl.snap=2")?;
+    ensure!(good.good()?.word()? == "snapshot 2" && !good.report()?.degraded);
+    drop(good);
+    make_room(&image)?;
+    let run = boot(&image, "rootctl.snap=1 rootctl.trial")?;
+    ensure!(run.good()?.word()? == "snapshot 1");
+    ensure!(run.report()?.try_number == Some(1), "{:?}", run.report()?);
+    Ok(Outcome::Passed)
+}
+
+fn full_at_a_merge() -> Result<Outcome> {
+    let image = with_successor()?;
+    live_in(&image)?;
+    image.edit(fill)?;
+    let run = boot(&image, "rootctl.snap=2")?;
+    let etc = run.good()?.sh("cat /sysroot/etc/word /sysroot/etc/own")?;
+    ensure!(etc == "snapshot 1\nown\n", "{etc}");
+    let report = run.report()?;
+    ensure!(
+        report.degraded
+            && report.reason.contains("snapshot 2")
+            && report.reason.contains("No space left"),
+        "{report:?}"
+    );
+    drop(run);
+    make_room(&image)?;
+    let found = contents(&boot(&image, "rootctl.snap=2")?)?;
+    ensure!(found == MERGED, "{found}");
     Ok(Outcome::Passed)
 }
 
