@@ -37,8 +37,11 @@ pub fn cache() -> Result<PathBuf> {
 /// # Errors
 /// When the folders cannot be listed.
 pub fn sweep() -> Result<()> {
-    let runs = cache()?.join("run");
-    let Ok(entries) = fs::read_dir(&runs) else {
+    sweep_older(&cache()?.join("run"), Duration::from_secs(24 * 3600))
+}
+
+fn sweep_older(runs: &Path, limit: Duration) -> Result<()> {
+    let Ok(entries) = fs::read_dir(runs) else {
         return Ok(());
     };
     for entry in entries.flatten() {
@@ -47,14 +50,17 @@ pub fn sweep() -> Result<()> {
             .ok()
             .and_then(|time| time.elapsed().ok())
             .unwrap_or_default();
-        if age > Duration::from_secs(24 * 3600) {
-            let folder = entry.path();
+        let folder = entry.path();
+        if age >= limit && !folder.join(KEPT).exists() {
             fs::remove_dir_all(&folder)
                 .with_context(|| format!("cannot delete {}", folder.display()))?;
         }
     }
     Ok(())
 }
+
+/// Somebody asked for the folder that holds this file.
+const KEPT: &str = "kept";
 
 /// A word no other run uses. Process ids will not do: in namespaces of their own all runs have the same.
 pub fn unique() -> String {
@@ -91,9 +97,15 @@ impl Scratch {
         self.dir.join(name)
     }
 
-    /// Leaves the folder in place when dropped.
-    pub fn keep(&mut self) {
+    /// Leaves the folder in place when dropped, and out of [`sweep`].
+    ///
+    /// # Errors
+    /// When that cannot be noted in the folder.
+    pub fn keep(&mut self) -> Result<()> {
+        let note = self.join(KEPT);
+        fs::write(&note, "").with_context(|| format!("cannot write {}", note.display()))?;
         self.keep = true;
+        Ok(())
     }
 }
 
@@ -105,5 +117,28 @@ impl Drop for Scratch {
         if let Err(why) = fs::remove_dir_all(&self.dir) {
             crate::say::error(&format!("cannot delete {}: {why}", self.dir.display()));
         }
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_swept_away_and_what_was_kept_stays() {
+        let all = Scratch::new("sweep").unwrap();
+        let (left, kept) = (all.join("left"), all.join("kept-one"));
+        fs::create_dir_all(&left).unwrap();
+        fs::create_dir_all(&kept).unwrap();
+        let mut kept = Scratch {
+            dir: kept,
+            keep: false,
+        };
+        kept.keep().unwrap();
+        sweep_older(all.path(), Duration::from_secs(3600)).unwrap();
+        assert!(left.exists(), "it was young");
+        sweep_older(all.path(), Duration::ZERO).unwrap();
+        assert!(!left.exists());
+        assert!(kept.path().exists());
     }
 }

@@ -167,9 +167,12 @@ impl System {
     }
 
     /// Leaves the image where it is; says where.
-    pub fn keep(&mut self) -> &Path {
-        self.folder.keep();
-        self.disk.path()
+    ///
+    /// # Errors
+    /// When that cannot be noted beside it.
+    pub fn keep(&mut self) -> Result<&Path> {
+        self.folder.keep()?;
+        Ok(self.disk.path())
     }
 
     /// Switches a machine with this disk on.

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.keep {
         say::line(&format!(
             "the disk image stays: {}",
-            system.keep().display()
+            system.keep()?.display()
         ));
     }
     if options.story {
