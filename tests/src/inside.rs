@@ -1,10 +1,9 @@
 //! A running rinit in namespaces of its own, with the units of a test, and questions to it.
 
 use crate::ns::{Namespace, Recipe};
-use crate::programs;
-use anyhow::{Context, Result, bail, ensure};
+use crate::{programs, varlink};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -105,22 +104,11 @@ impl Inside {
         stream
             .set_read_timeout(Some(SOON))
             .context("cannot set a timeout")?;
-        let request =
-            json!({ "method": format!("org.rootctl.Init.{method}"), "parameters": parameters });
-        stream
-            .write_all(format!("{request}\0").as_bytes())
-            .context("cannot ask")?;
-        let mut reply = Vec::new();
-        let mut bytes = [0; 4096];
-        while reply.last() != Some(&0) {
-            let length = stream.read(&mut bytes).context("no answer")?;
-            ensure!(length > 0, "the connection was closed");
-            reply.extend_from_slice(&bytes[..length]);
-        }
-        reply.pop();
-        let reply: Value = serde_json::from_slice(&reply).context("the reply is no JSON")?;
-        ensure!(reply.get("error").is_none(), "{reply}");
-        Ok(reply["parameters"].clone())
+        varlink::call(
+            &mut stream,
+            &format!("org.rootctl.Init.{method}"),
+            parameters,
+        )
     }
 
     /// What rinit says about a unit.

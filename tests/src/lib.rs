@@ -47,3 +47,4 @@ pub mod stage_run;
 pub mod store_image;
 pub mod system;
 pub mod tier;
+pub mod varlink;

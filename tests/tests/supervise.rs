@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tests::ns::{End, Namespace, Recipe};
 use tests::tier::{self, Outcome, Tier, test};
-use tests::{programs, run};
+use tests::{programs, run, varlink};
 
 const SOON: Duration = Duration::from_secs(30);
 const SLEEPER: &str = "[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"100000\"]\n";
@@ -143,22 +143,11 @@ fn connect(ns: &Namespace, inside: &str) -> Result<UnixStream> {
 /// One request, one reply; an error of the service is an error here.
 fn call(ns: &Namespace, method: &str, parameters: &Value) -> Result<Value> {
     let mut stream = connect(ns, "/run/rinit/control.sock")?;
-    let request =
-        json!({ "method": format!("org.rootctl.Init.{method}"), "parameters": parameters });
-    stream
-        .write_all(format!("{request}\0").as_bytes())
-        .context("cannot ask")?;
-    let mut reply = Vec::new();
-    let mut bytes = [0; 4096];
-    while reply.last() != Some(&0) {
-        let length = stream.read(&mut bytes).context("no answer")?;
-        ensure!(length > 0, "the connection was closed");
-        reply.extend_from_slice(&bytes[..length]);
-    }
-    reply.pop();
-    let reply: Value = serde_json::from_slice(&reply).context("the reply is no JSON")?;
-    ensure!(reply.get("error").is_none(), "{reply}");
-    Ok(reply["parameters"].clone())
+    varlink::call(
+        &mut stream,
+        &format!("org.rootctl.Init.{method}"),
+        parameters,
+    )
 }
 
 fn unit(ns: &Namespace, name: &str) -> Result<Value> {

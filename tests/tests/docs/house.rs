@@ -5,7 +5,6 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use tests::disk::btrfs::{Loop, Mounted};
 use tests::ns::{End, Namespace, Recipe};
 use tests::paths::Scratch;
-use tests::{initramfs, paths, programs, run};
+use tests::{initramfs, paths, programs, run, varlink};
 
 const SOON: Duration = Duration::from_secs(30);
 /// btrfs needs about 110 MiB for itself.
@@ -197,32 +196,18 @@ impl Store {
             .stdin(Stdio::from(OwnedFd::from(theirs)));
         let mut child = broker.spawn().context("cannot start the broker")?;
         drop(broker);
-        let answer = varlink(ours, method, parameters);
+        let answer = asked(ours, method, parameters);
         child.wait().context("cannot wait for the broker")?;
         answer
     }
 }
 
-/// One Varlink call on a fresh connection, which is closed afterwards.
-fn varlink(mut stream: UnixStream, method: &str, parameters: &Value) -> Result<Value> {
+/// One call on a fresh connection, which is closed afterwards.
+fn asked(mut stream: UnixStream, method: &str, parameters: &Value) -> Result<Value> {
     stream
         .set_read_timeout(Some(SOON))
         .context("cannot set a timeout")?;
-    let request = json!({ "method": method, "parameters": parameters });
-    stream
-        .write_all(format!("{request}\0").as_bytes())
-        .context("cannot ask")?;
-    let mut reply = Vec::new();
-    let mut bytes = [0; 4096];
-    while reply.last() != Some(&0) {
-        let length = stream.read(&mut bytes).context("no answer")?;
-        ensure!(length > 0, "the connection was closed");
-        reply.extend_from_slice(bytes.get(..length).unwrap_or_default());
-    }
-    reply.pop();
-    let reply: Value = serde_json::from_slice(&reply).context("the reply is no JSON")?;
-    ensure!(reply.get("error").is_none(), "{method}: {reply}");
-    Ok(reply["parameters"].clone())
+    varlink::call(&mut stream, method, parameters)
 }
 
 /// The smallest root that can be a snapshot: busybox, a file that passes for a kernel, an index of no modules.
@@ -348,7 +333,7 @@ impl Machine {
     /// One call of rinit's interface.
     pub(crate) fn call(&self, method: &str, parameters: &Value) -> Result<Value> {
         let path = self.inside_path("/run/rinit/control.sock")?;
-        varlink(
+        asked(
             UnixStream::connect(path).context("cannot connect")?,
             method,
             parameters,
