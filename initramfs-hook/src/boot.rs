@@ -2,39 +2,23 @@
 //! initramfs generators.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::cmdline::{Cmdline, Mode};
+use rootspec::cmdline::Mode;
 use rootspec::meta::Meta;
 use rootspec::paths::run;
 use rootspec::report::BootReport;
 
 use crate::assemble::{Job, assemble};
 use crate::attempt::{self, Entry};
+use crate::device::Root;
 use crate::disarm::{self, Menu};
-use crate::find::{self, Root, Wanted};
-use crate::modules::Loader;
+use crate::find::{self, Wanted};
 use crate::say::Voice;
 use crate::select::{self, Candidate, Choice, Refusal, Settled, Situation};
+use crate::stage::Stage;
 use crate::store::Store;
-
-/// Nobody waits longer; a larger number would also be more than the clock can count.
-const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// What a boot has to do with.
-#[derive(Debug)]
-pub struct Stage {
-    /// The kernel command line, understood.
-    pub line: Cmdline,
-    /// Kernel modules.
-    pub loader: Loader,
-    /// What is said.
-    pub voice: Voice,
-    /// When this program started, in milliseconds since the kernel did.
-    pub started_ms: u64,
-}
 
 /// Why a boot ended here.
 #[derive(Debug)]
@@ -45,58 +29,6 @@ pub struct Failure {
     pub refused: Vec<String>,
     /// True when it was a counted try: then the way back is a reboot.
     pub trial: bool,
-}
-
-impl Stage {
-    /// Reads the command line and the module tables.
-    ///
-    /// # Errors
-    /// `/proc` is not mounted.
-    pub fn prepare(mut voice: Voice, started_ms: u64) -> Result<Self> {
-        let text = sys::fs::read_text("/proc/cmdline", 64 * 1024)?;
-        let line = Cmdline::parse(&text);
-        for warning in &line.warnings {
-            voice.warn(format!("kernel command line: {warning}"));
-        }
-        Ok(Self {
-            loader: Loader::open("/", &text),
-            line,
-            voice,
-            started_ms,
-        })
-    }
-
-    /// Gives a shell before `step` if the command line asks for that.
-    pub fn pause_before(&mut self, step: &str) {
-        if self.line.stop_before.as_deref() == Some(step) {
-            self.voice.show(&format!(
-                "rootctl.break={step}: a shell; leave it to go on\n"
-            ));
-            crate::emergency::shell(&mut self.voice);
-        }
-    }
-
-    /// Until when a device may take to appear, from now on.
-    fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_secs(self.line.wait).min(LONGEST_WAIT)
-    }
-
-    /// What this boot is about, for people.
-    #[must_use]
-    pub fn wanted(&self) -> String {
-        let snapshot = match self.line.snap {
-            Some(request) => format!("snapshot {request}"),
-            None => "the last good snapshot".to_owned(),
-        };
-        let place = match &self.line.root {
-            Some(device) => device.to_string(),
-            None => "any btrfs with a store".to_owned(),
-        };
-        format!(
-            "{snapshot} on {place} in mode {}, waiting at most {} s",
-            self.line.mode, self.line.wait
-        )
-    }
 }
 
 /// A complete tree.

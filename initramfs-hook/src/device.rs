@@ -13,6 +13,17 @@ const FLOPPY: u32 = 2;
 /// Where the kernel lists block devices.
 const CLASS: &str = "/sys/class/block";
 
+/// The device the store is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// Device node.
+    pub node: PathBuf,
+    /// UUID of the btrfs on it.
+    pub uuid: Option<String>,
+    /// Nodes of all its devices, this one included.
+    pub all: Vec<PathBuf>,
+}
+
 /// A block device and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {

@@ -12,8 +12,8 @@ use rootspec::limine::{self, DefaultEntry, MenuPlace};
 use sys::mount::{Attributes, Mount, Request};
 
 use crate::attempt::Entry;
-use crate::boot::Stage;
 use crate::find;
+use crate::stage::Stage;
 
 /// Largest menu that is read, in bytes.
 const LIMIT: u64 = 1 << 20;

@@ -10,7 +10,7 @@ use rootspec::cmdline::RootDevice;
 use sys::block::Content;
 use sys::uevent::{Heard, Uevent, UeventSocket};
 
-use crate::device::{self, Found, Look, Scanner};
+use crate::device::{self, Found, Look, Root, Scanner};
 use crate::modules::Loader;
 use crate::say::Voice;
 
@@ -18,17 +18,6 @@ use crate::say::Voice;
 const BUSES: &str = "/sys/bus";
 /// When no device is named, this much silence after the first store was seen counts as "no other will come".
 const SETTLED: Duration = Duration::from_secs(1);
-
-/// The device the store is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Root {
-    /// Device node.
-    pub node: PathBuf,
-    /// UUID of the btrfs on it.
-    pub uuid: Option<String>,
-    /// Nodes of all its devices, this one included.
-    pub all: Vec<PathBuf>,
-}
 
 /// What is looked for, and how long.
 #[derive(Debug, Clone)]

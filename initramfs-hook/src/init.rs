@@ -8,11 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rootspec::cmdline::{Cmdline, Rescue};
 
-use crate::boot::{self, Failure, Stage};
+use crate::boot::{self, Failure};
 use crate::early::{self, NEW_ROOT};
 use crate::emergency::{self, Disaster};
 use crate::find;
 use crate::say::Voice;
+use crate::stage::Stage;
 
 /// Mounts that move into the new root.
 const CARRIED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];

@@ -42,4 +42,5 @@ pub mod persist;
 pub mod roles;
 pub mod say;
 pub mod select;
+pub mod stage;
 pub mod store;

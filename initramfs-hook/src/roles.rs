@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use sys::power::{End, end};
 
-use crate::boot::{self, Stage};
+use crate::boot;
 use crate::modules::Loader;
 use crate::say::Voice;
+use crate::stage::Stage;
 
 /// Exit code when a snapshot on trial failed: the caller should reboot at once, the good system starts by itself.
 pub const REBOOT: u8 = 3;

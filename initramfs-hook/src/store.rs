@@ -11,7 +11,7 @@ use rootspec::{SnapshotId, cmdline::Mode};
 use sys::btrfs::{self, Access};
 use sys::mount::{Attributes, Mount, Reach, Request, Unmount, unmount};
 
-use crate::find::Root;
+use crate::device::Root;
 use crate::say::Voice;
 use crate::select::Candidate;
 

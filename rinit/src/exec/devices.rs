@@ -6,7 +6,7 @@ use std::path::Path;
 use sys::error::{Cannot, Result};
 use sys::mount::{Attributes, Mount, Reach};
 
-use super::mounts::{make_folder, memory};
+use super::fresh::{make_folder, memory};
 
 /// Nodes that are taken over.
 const NODES: [&str; 7] = ["null", "zero", "full", "random", "urandom", "tty", "log"];

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | `mod` (here) | the steps, in order |
 //! | `environment` | files of variables |
-//! | `mounts`, `devices` | what it sees |
+//! | `mounts`, `devices`, `fresh` | what it sees |
 //! | `privileges` | what it may do |
 
 mod devices;
 mod environment;
+mod fresh;
 mod mounts;
 mod privileges;
 

@@ -11,6 +11,7 @@ use sys::SysError;
 use sys::error::{Cannot, Result};
 use sys::mount::{self, Attributes, Mount, Reach, Request};
 
+use super::fresh::{make_folder, memory};
 use super::{Step, about, devices};
 
 /// An empty file that stands in for hidden ones.
@@ -85,24 +86,6 @@ fn take(item: &Wanted) -> Result<Option<Mount>> {
         }
         What::ReadOnly | What::Tmpfs(_) | What::Hidden | What::Devices | What::New(_) => Ok(None),
     }
-}
-
-/// An empty file system in memory; options as `mode=0755,size=4096`.
-pub(super) fn memory(options: &str, attributes: Attributes) -> Result<Mount> {
-    let options: Vec<_> = options
-        .split(',')
-        .map(|option| {
-            option
-                .split_once('=')
-                .map_or((option, None), |(key, value)| (key, Some(value)))
-        })
-        .collect();
-    Mount::new(&Request {
-        kind: "tmpfs",
-        source: "tmpfs",
-        options: &options,
-        attributes,
-    })
 }
 
 /// What has been changed so far.
@@ -191,17 +174,5 @@ impl<'a> Scene<'a> {
         } else {
             std::fs::write(at, "").cannot("make", at)
         }
-    }
-}
-
-/// With the usual permissions, whatever the unit's mask is.
-pub(super) fn make_folder(path: &str) -> Result<()> {
-    match std::fs::create_dir(path) {
-        Ok(()) => {
-            let usual = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(path, usual).cannot("make", path)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(SysError::new("make", path, error)),
     }
 }
