@@ -67,7 +67,7 @@ fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTre
     todo.extend(started.iter().filter_map(|name| plan.find(name)));
     let sockets = (0..)
         .zip(&plan.units)
-        .filter(|(_, u)| !u.sockets.is_empty());
+        .filter(|(_, u)| u.sockets.iter().any(|socket| socket.lazy));
     todo.extend(sockets.map(|(index, _)| index));
     let mut seen = BTreeSet::new();
     while let Some(index) = todo.pop() {

@@ -8,12 +8,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::setup::Setup;
-pub use crate::units::{Kill, Output};
+pub use crate::units::{Address, Carries, Kill, Output, Place};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Number of a unit in [`Plan::units`].
 pub type UnitIndex = u32;
@@ -286,11 +286,13 @@ pub struct Gate {
     pub stable: u64,
 }
 
-/// A listening UNIX stream socket.
+/// A socket that is opened before anything starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Socket {
-    /// Its path.
-    pub path: Box<str>,
+    /// What and where.
+    pub address: Address,
+    /// Traffic starts the unit.
+    pub lazy: bool,
     /// Its name in `LISTEN_FDNAMES`.
     pub name: Box<str>,
     /// Its permissions.
@@ -299,6 +301,14 @@ pub struct Socket {
     pub group: Option<Box<str>>,
     /// Its group by number, filled in by whoever reads `/etc/group`; absent with a group: unknown.
     pub gid: Option<u32>,
+    /// Connections that wait to be accepted.
+    pub backlog: u16,
+    /// More starts by traffic than this and it rests; 0 is no bound.
+    pub limit: u32,
+    /// The window for that.
+    pub window: u64,
+    /// How long it rests then, or after its unit failed.
+    pub pause: u64,
 }
 
 impl Unit {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use crate::error::{Result, SysError};
-use crate::kernel::{Kernel, ListenAt};
+use crate::kernel::Kernel;
+use crate::listen::ListenAt;
 use crate::process::{Dead, Exit, Job, Stage, Wait};
 
 /// What a program does.
@@ -325,13 +326,14 @@ impl Kernel for Fake {
     }
 
     fn listen(&mut self, at: &ListenAt<'_>) -> Result<FakeFd> {
-        self.call("listen on", at.path)?;
+        let shown = at.place.shown();
+        self.call("listen on", &shown)?;
         let channel = self.channel();
         let fd = FakeFd {
             channel,
             writes: false,
         };
-        self.listening.insert(at.path.to_owned(), fd);
+        self.listening.insert(shown, fd);
         Ok(fd)
     }
 

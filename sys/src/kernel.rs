@@ -10,23 +10,13 @@ use rustix::pipe::PipeFlags;
 use crate::cgroup::{Cgroups, Group};
 use crate::epoll::{Epoll, Happening, Interest};
 use crate::error::{Cannot, Result, SysError};
+use crate::listen::ListenAt;
 use crate::process::{self, Dead, Flight, Job, Wait};
 use crate::timer::{self, Timer};
 
 /// Writes everything that is in memory to the disks, and waits for it.
 pub fn sync() {
     rustix::fs::sync();
-}
-
-/// A stream socket that starts a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAt<'a> {
-    /// Its path.
-    pub path: &'a str,
-    /// Its permissions.
-    pub mode: u32,
-    /// Its group; absent: root's.
-    pub group: Option<u32>,
 }
 
 /// What supervision asks of the kernel. Nothing here waits.
@@ -68,10 +58,10 @@ pub trait Kernel {
     /// # Errors
     /// The path is too long or its folder is absent.
     fn notify_socket(&mut self, path: &str, owner: Option<(u32, u32)>) -> Result<Self::Fd>;
-    /// A listening stream socket; replaces a stale one.
+    /// Opens what starts a service; replaces a stale one.
     ///
     /// # Errors
-    /// The path is too long, or something else has the name.
+    /// Something else has the name, or somebody else the address.
     fn listen(&mut self, at: &ListenAt<'_>) -> Result<Self::Fd>;
     /// Removes a socket from the file system.
     fn unlink(&mut self, path: &str);
@@ -304,23 +294,7 @@ impl Kernel for Linux {
     }
 
     fn listen(&mut self, at: &ListenAt<'_>) -> Result<OwnedFd> {
-        if let Some((dir, _)) = at.path.rsplit_once('/').filter(|(dir, _)| !dir.is_empty()) {
-            std::fs::create_dir_all(dir).cannot("create", dir)?;
-        }
-        // Closed to others until its group is right.
-        let early = if at.group.is_some() {
-            at.mode & 0o700
-        } else {
-            at.mode
-        };
-        let listener = crate::socket::listen(at.path, early)?;
-        if let Some(gid) = at.group {
-            std::os::unix::fs::chown(at.path, None, Some(gid))
-                .cannot("set the group of", at.path)?;
-            let mode = rustix::fs::Mode::from_raw_mode(at.mode);
-            rustix::fs::chmod(at.path, mode).cannot("set the mode of", at.path)?;
-        }
-        Ok(OwnedFd::from(listener))
+        crate::listen::open(at)
     }
 
     fn unlink(&mut self, path: &str) {

@@ -34,6 +34,7 @@
 //! | `node` | device nodes, owners, times, attributes |
 //! | `space` | free space, reading past the page cache |
 //! | `btrfs_fs` | a whole btrfs: its UUID |
+//! | `listen` | sockets and pipes that are opened for a service |
 //! | `socket` | Unix sockets: listening, credentials, passing descriptors |
 //! | `../bare/bench.rs` | a program of its own without a C library, for `cargo xtask bench init` |
 #![allow(
@@ -61,6 +62,7 @@ pub mod gpt;
 pub mod inherit;
 mod ioctl;
 pub mod kernel;
+pub mod listen;
 pub mod loopdev;
 pub mod module;
 pub mod mount;

@@ -23,6 +23,7 @@ fn main() -> std::process::ExitCode {
                 leftovers,
             ),
             test("traffic_on_a_socket_starts_its_unit", socket),
+            test("sockets_of_all_kinds_reach_their_unit", sockets),
             test("a_service_runs_as_its_user_in_its_directories", user),
             test("instances_of_a_template_run_side_by_side", instances),
             test("what_does_not_end_is_killed_and_named", stubborn),
@@ -240,6 +241,33 @@ fn socket() -> Result<Outcome> {
     until(&ns, "it is up", || Ok(unit(&ns, "lazy")?["state"] == "up"))?;
     until(&ns, "it was given its socket", || {
         Ok(read(&ns, "/var/log/rinit/lazy.log")?.contains("lazy[-]: 1 in 0\n"))
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn sockets() -> Result<Outcome> {
+    let socket = |listen: &str, name: &str| {
+        format!("[[socket]]\nlisten = \"{listen}\"\nname = \"{name}\"\nactivate = \"early\"\n")
+    };
+    let text = socket("stream:127.0.0.1:4711", "tcp")
+        + &socket("dgram:4711", "udp")
+        + &socket("seqpacket:@deep", "abstract")
+        + &socket("fifo:/run/deep/pipe", "pipe").replace("early", "lazy")
+        + "[exec]\nstart = [\"/bin/sh\", \"-c\", \"echo $LISTEN_FDS $LISTEN_FDNAMES; read line <&6; echo got $line; \
+           /bin/busybox grep -c '\\\\(:1267\\\\|@deep\\\\)' /proc/net/tcp /proc/net/udp6 /proc/net/unix; exec sleep 100000\"]\n";
+    let ns = start(&[("all", &format!("# not enabled\n{text}"))])?;
+    ensure!(unit(&ns, "all")?["state"] == "down");
+    run::quiet(&mut ns.inside(&["/bin/sh", "-c", "echo hello > /run/deep/pipe"])?)?;
+    until(&ns, "it has read what was sent before it ran", || {
+        let said = read(&ns, "/var/log/rinit/all.log")?;
+        let all = [
+            "4 tcp:udp:abstract:pipe",
+            "got hello",
+            "tcp:1",
+            "udp6:1",
+            "unix:1",
+        ];
+        Ok(all.iter().all(|words| said.contains(words)))
     })?;
     Ok(Outcome::Passed)
 }

@@ -183,7 +183,11 @@ impl<K: Kernel> Hands<K> {
                     ));
                 }
             }
-            let names: Vec<&str> = unit.sockets.iter().map(|socket| &*socket.name).collect();
+            let opened = self.runs.at(id).sockets.iter();
+            let names: Vec<&str> = opened
+                .filter_map(|(number, _)| unit.sockets.get(*number))
+                .map(|socket| &*socket.name)
+                .collect();
             job.env.push(format!("LISTEN_FDS={sockets}"));
             job.env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
             job.listen_pid = true;
@@ -240,7 +244,7 @@ impl<K: Kernel> Hands<K> {
         fds.extend(end(exec.stderr).map(|fd| (fd, 2)));
         fds.extend(ready);
         if role == Role::Main {
-            fds.extend(run.sockets.iter().zip(LISTEN_START..));
+            fds.extend(run.sockets.iter().map(|(_, fd)| fd).zip(LISTEN_START..));
         }
         let kind = match role {
             Role::Main => Kind::Main,

@@ -15,8 +15,9 @@ pub(crate) mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rootspec::plan::{Kill, Plan, Unit};
-use sys::kernel::{Kernel, ListenAt};
+use rootspec::plan::{Carries, Kill, Place, Plan, Socket, Unit};
+use sys::kernel::Kernel;
+use sys::listen::{self, ListenAt};
 use sys::process::Wait;
 
 use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
@@ -43,7 +44,8 @@ struct Run<K: Kernel> {
     notify: Option<(K::Fd, String)>,
     /// Both ends of its log; kept as long as we live, so that nothing is lost when somebody else dies.
     log: Option<(K::Fd, K::Fd)>,
-    sockets: Vec<K::Fd>,
+    /// Those that could be opened, with their numbers in the plan.
+    sockets: Vec<(usize, K::Fd)>,
     /// Its conditions are being checked.
     look: Option<Look<K>>,
     /// Its last `STATUS=`.
@@ -89,6 +91,26 @@ pub(crate) struct Hands<K: Kernel> {
     pub(crate) verdict: String,
 }
 
+/// The plan's words in the kernel's.
+fn listen_at(socket: &Socket) -> ListenAt<'_> {
+    ListenAt {
+        kind: match socket.address.kind {
+            Carries::Stream => listen::Kind::Stream,
+            Carries::Datagrams => listen::Kind::Datagrams,
+            Carries::Packets => listen::Kind::Packets,
+            Carries::Fifo => listen::Kind::Fifo,
+        },
+        place: match &socket.address.place {
+            Place::Path(path) => listen::Place::Path(path),
+            Place::Abstract(name) => listen::Place::Abstract(name),
+            Place::Net(address) => listen::Place::Net(*address),
+        },
+        mode: socket.mode,
+        group: socket.gid,
+        backlog: socket.backlog,
+    }
+}
+
 impl<K: Kernel> Hands<K> {
     /// For so many units; nothing is open yet.
     pub(crate) fn new(kernel: K, units: usize, cmdline: &str) -> Self {
@@ -113,7 +135,7 @@ impl<K: Kernel> Hands<K> {
     /// Opens the sockets of all units, before anything starts.
     pub(crate) fn listen(&mut self, plan: &Plan) {
         for (unit, definition) in (0..).zip(&plan.units) {
-            for socket in &definition.sockets {
+            for (number, socket) in definition.sockets.iter().enumerate() {
                 if let (Some(group), None) = (&socket.group, socket.gid) {
                     let name = &definition.name;
                     self.note(format!(
@@ -121,13 +143,8 @@ impl<K: Kernel> Hands<K> {
                     ));
                     continue;
                 }
-                let at = ListenAt {
-                    path: &socket.path,
-                    mode: socket.mode,
-                    group: socket.gid,
-                };
-                match self.kernel.listen(&at) {
-                    Ok(fd) => self.runs.at_mut(unit).sockets.push(fd),
+                match self.kernel.listen(&listen_at(socket)) {
+                    Ok(fd) => self.runs.at_mut(unit).sockets.push((number, fd)),
                     Err(error) => {
                         let why = sys::chain(&error);
                         self.note(format!("{}: {why}", definition.name));
@@ -208,7 +225,7 @@ impl<K: Kernel> Hands<K> {
             Action::KillGroup(id) => self.kill_group(id, inbox),
             Action::KillMain(id) => self.kill_processes(id),
             Action::Release(id) => self.release(id),
-            Action::Arm(id) => self.arm(id),
+            Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
         }
     }
@@ -287,9 +304,11 @@ impl<K: Kernel> Hands<K> {
         run.status.clear();
     }
 
-    fn arm(&mut self, id: UnitId) {
+    fn arm(&mut self, id: UnitId, unit: &Unit) {
         let mut failed = None;
-        for fd in &self.runs.at(id).sockets {
+        let lazy = |number: usize| unit.sockets.get(number).is_some_and(|socket| socket.lazy);
+        let all = self.runs.at(id).sockets.iter();
+        for (_, fd) in all.filter(|(number, _)| lazy(*number)) {
             if let Err(error) = self.kernel.watch(fd, token(Kind::Socket, id)) {
                 failed = Some(error);
             }
@@ -300,7 +319,7 @@ impl<K: Kernel> Hands<K> {
     }
 
     fn disarm(&mut self, id: UnitId) {
-        for fd in &self.runs.at(id).sockets {
+        for (_, fd) in &self.runs.at(id).sockets {
             self.kernel.unwatch(fd);
         }
     }

@@ -8,7 +8,8 @@
 //! | `ties` | what else units have to do with each other |
 //! | `start` | from waiting to up |
 //! | `reload` | settings read again while it is up |
-//! | `stop` | from up to down, failures, restarts, sockets |
+//! | `stop` | from up to down, failures, restarts |
+//! | `sockets` | sockets that start a unit |
 //!
 //! # The model
 //!
@@ -38,6 +39,7 @@
 
 mod model;
 mod reload;
+mod sockets;
 mod start;
 mod stop;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From up to down: asked, killed, cleaned up; failures, restarts, and sockets that start a unit again.
+//! From up to down: asked, killed, cleaned up; failures and restarts.
 
 use rootspec::plan::{Kill, Policy, Ready, Reload, TieKind, Work};
 use sys::process::Exit;
@@ -10,11 +10,7 @@ use super::{Action, Core, State, UnitId, Wish};
 const KILL_PATIENCE: u64 = 10_000;
 /// Least pause after a start that failed at once, in milliseconds.
 pub(super) const BREATH: u64 = 100;
-/// More starts by traffic than this within [`STORM_WINDOW`], and the sockets pause.
-const STORM: usize = 20;
-/// Milliseconds.
-const STORM_WINDOW: u64 = 2_000;
-/// How long sockets pause after a storm of starts, or after their unit failed, in milliseconds.
+/// How long sockets rest after their unit failed if they do not say, and upheld units too, in milliseconds.
 pub(super) const PAUSE: u64 = 30_000;
 
 impl Core {
@@ -467,67 +463,6 @@ impl Core {
             unit,
             &Next::Failed(format!("needs {name}, which failed: {words}")),
         );
-    }
-
-    // Sockets.
-
-    pub(super) fn arm_all(&mut self) {
-        let all: Vec<UnitId> = self.records.iter().map(|(unit, _)| unit).collect();
-        for unit in all {
-            if !self.unit(unit).sockets.is_empty() {
-                self.arm(unit);
-            }
-        }
-    }
-
-    fn arm(&mut self, unit: UnitId) {
-        if !self.closing {
-            self.records.at_mut(unit).listen = Listen::Armed;
-            self.actions.push(Action::Arm(unit));
-        }
-    }
-
-    pub(super) fn rearm(&mut self, unit: UnitId) {
-        if self.records.at(unit).listen == Listen::Held {
-            self.arm(unit);
-        }
-    }
-
-    pub(super) fn hold_sockets(&mut self, unit: UnitId) {
-        self.set_deadline(unit, Clock::Socket, None);
-        self.records.at_mut(unit).listen = Listen::Held;
-        self.actions.push(Action::Disarm(unit));
-    }
-
-    fn pause_sockets(&mut self, unit: UnitId) {
-        self.records.at_mut(unit).listen = Listen::Paused;
-        self.actions.push(Action::Disarm(unit));
-        self.set_timeout(unit, Clock::Socket, PAUSE);
-    }
-
-    pub(super) fn socket_pause_over(&mut self, unit: UnitId) {
-        if self.records.at(unit).listen == Listen::Paused {
-            self.arm(unit);
-        }
-    }
-
-    pub(super) fn traffic(&mut self, unit: UnitId) {
-        let now = self.now;
-        let record = self.records.at_mut(unit);
-        if record.listen != Listen::Armed {
-            return;
-        }
-        let old = |then: &u64| now.saturating_sub(*then) > STORM_WINDOW;
-        while record.traffic.front().is_some_and(old) {
-            record.traffic.pop_front();
-        }
-        record.traffic.push_back(now);
-        if record.traffic.len() > STORM {
-            record.reason = "its socket rests: too many starts in a short time".to_owned();
-            return self.pause_sockets(unit);
-        }
-        self.hold_sockets(unit);
-        self.wish_up(unit);
     }
 }
 

@@ -542,6 +542,58 @@ fn a_storm_of_starts_pauses_the_socket_and_never_kills_it() {
 }
 
 #[test]
+fn a_storm_is_what_the_socket_says_and_so_is_its_rest() {
+    let text = LAZY.replace(
+        "[exec]",
+        "trigger_limit = { count = 2, window = \"1s\", pause = \"3s\" }\n[exec]",
+    );
+    let mut w = world(&[("lazy", &text)]);
+    let ends = program(|p| p.ends = Some(Exit::Code(0)));
+    w.kernel().programs.insert("/bin/lazy".into(), ends);
+    w.kernel().connect("/run/lazy");
+    w.run();
+    assert_eq!(w.log(), ["run /bin/lazy", "run /bin/lazy"]);
+    assert!(w.reason("lazy").contains("its socket rests"));
+    w.pass(2_900);
+    assert_eq!(w.log(), Vec::<String>::new());
+    w.pass(100);
+    assert_eq!(w.log(), ["run /bin/lazy", "run /bin/lazy"]);
+}
+
+#[test]
+fn traffic_on_an_early_socket_waits_for_its_unit() {
+    let text = "[[socket]]\nlisten = \"stream:/run/early\"\nactivate = \"early\"\n\
+                [[socket]]\nlisten = \"dgram:@second\"\nactivate = \"early\"\nname = \"two\"\n\
+                [exec]\nstart = \"/bin/early\"";
+    let mut w = world(&[("early", text)]);
+    w.kernel().connect("/run/early");
+    w.run();
+    assert_eq!(w.state("early"), "down");
+    w.start("early");
+    let pid = w.kernel().pid_of("/bin/early").unwrap();
+    let env = &w.kernel().processes[&pid].job.env;
+    assert!(env.contains(&"LISTEN_FDNAMES=early:two".to_owned()));
+    w.stop("early");
+    w.run();
+    assert_eq!(w.state("early"), "down");
+}
+
+#[test]
+fn a_socket_that_could_not_be_opened_does_not_give_its_name_to_another_one() {
+    let text = "[[socket]]\nlisten = \"stream:/run/one\"\nname = \"one\"\n\
+                [[socket]]\nlisten = \"stream:/run/two\"\nname = \"two\"\n\
+                [exec]\nstart = \"/bin/both\"";
+    let mut kernel = Fake::new();
+    kernel.fail_at = Some(1);
+    let mut w = world_on(kernel, &[("both", text)]);
+    w.start("both");
+    let pid = w.kernel().pid_of("/bin/both").unwrap();
+    let env = &w.kernel().processes[&pid].job.env;
+    assert!(env.contains(&"LISTEN_FDS=1".to_owned()), "{env:?}");
+    assert!(env.contains(&"LISTEN_FDNAMES=two".to_owned()), "{env:?}");
+}
+
+#[test]
 fn a_starting_unit_can_be_stopped_at_once() {
     let mut w = world(&[("a", "[ready]\nmode = \"notify\"")]);
     w.start("a");

@@ -4,7 +4,7 @@ use crate::UnitName;
 use crate::plan::{
     Condition, Container, Exec, Gate, Policy, Ready, Reload, Restart, Socket, Test, Unit, Work,
 };
-use crate::units::{self, Exit, Kind, ReadyMode, RestartPolicy, UnitFile};
+use crate::units::{self, Activate, Exit, Kind, ReadyMode, RestartPolicy, UnitFile};
 
 /// Start timeout of a service when its file does not say: 90 s.
 const START_TIMEOUT: u64 = 90_000;
@@ -12,6 +12,8 @@ const START_TIMEOUT: u64 = 90_000;
 const UMASK: u32 = 0o022;
 /// Permissions of a socket when the file does not say.
 const SOCKET_MODE: u32 = 0o666;
+/// Connections that wait when the file does not say.
+const BACKLOG: u16 = 128;
 /// Period of `cpu.max` in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
 
@@ -210,16 +212,21 @@ fn directories(from: &units::Dirs) -> Vec<Box<str>> {
 }
 
 fn socket(unit: &UnitName, from: &units::Socket) -> Socket {
-    let listen = from.listen.get_ref();
     let mode = from
         .mode
         .as_ref()
         .and_then(|mode| units::octal(mode.get_ref()));
+    let limit = from.trigger_limit;
     Socket {
-        path: listen.strip_prefix("stream:").unwrap_or(listen).into(),
+        address: from.listen.0.clone(),
+        lazy: from.activate == Activate::Lazy,
         name: from.name.as_deref().unwrap_or(unit.as_str()).into(),
         mode: mode.unwrap_or(SOCKET_MODE),
         group: from.group.as_deref().map(Into::into),
         gid: None,
+        backlog: from.backlog.unwrap_or(BACKLOG),
+        limit: limit.count,
+        window: limit.window.0,
+        pause: limit.pause.0,
     }
 }

@@ -6,6 +6,7 @@
 //! | `value` | durations, sizes, argument lists, signals: how one value is written |
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
+//! | `listen` | where a unit listens |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `reload` | how a unit is told to read its settings again |
 //! | `sandbox`, `syscalls` | what a process may see and do |
@@ -16,6 +17,7 @@
 mod attributes;
 mod fill;
 mod layers;
+mod listen;
 mod read;
 mod reload;
 mod sandbox;
@@ -32,6 +34,7 @@ pub use attributes::{
 };
 pub use fill::Facts;
 pub use layers::Layers;
+pub use listen::{Address, Carries, Listen, Place};
 pub(crate) use read::octal;
 pub use read::{parse, read};
 pub use reload::Reload;
@@ -496,14 +499,55 @@ pub struct Tty {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Socket {
-    /// `stream:/path`.
-    pub listen: Spanned<String>,
+    /// Where.
+    pub listen: Listen,
+    /// Whether traffic starts the unit.
+    #[serde(default)]
+    pub activate: Activate,
     /// Name in `LISTEN_FDNAMES`; the default is the unit's.
     pub name: Option<String>,
     /// Permissions, octal.
     pub mode: Option<Spanned<String>>,
     /// Group that owns it, by number or name in `/etc/group`.
     pub group: Option<String>,
+    /// Connections that wait to be accepted.
+    pub backlog: Option<u16>,
+    /// More starts than this, and it rests.
+    #[serde(default)]
+    pub trigger_limit: TriggerLimit,
+}
+
+/// What traffic on a socket does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activate {
+    /// It starts the unit.
+    #[default]
+    Lazy,
+    /// It waits until the unit starts for another reason.
+    Early,
+}
+
+/// More starts than `count` within `window`, and the socket rests for `pause`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TriggerLimit {
+    /// How many.
+    pub count: u32,
+    /// In which time.
+    pub window: Millis,
+    /// For how long.
+    pub pause: Millis,
+}
+
+impl Default for TriggerLimit {
+    fn default() -> Self {
+        Self {
+            count: 20,
+            window: Millis(2_000),
+            pause: Millis(30_000),
+        }
+    }
 }
 
 /// `[container]`: an OCI bundle run by an OCI runtime.

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::fill::{Facts, fill};
 use super::layers::Layers;
-use super::{Kind, UnitFile};
+use super::{Kind, Millis, UnitFile};
 use crate::UnitName;
 use crate::spot::Spot;
 use crate::toml_value;
@@ -112,14 +112,6 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
         );
     }
     for socket in &unit.socket {
-        let path = socket.listen.get_ref().strip_prefix("stream:");
-        // 107 bytes and a NUL is what a socket address holds (unix(7)).
-        if !path.is_some_and(|p| p.starts_with('/') && p.len() <= 107) {
-            say(
-                socket.listen.span(),
-                "expected \"stream:/absolute/path\" of at most 107 bytes",
-            );
-        }
         if let Some(mode) = socket
             .mode
             .as_ref()
@@ -150,6 +142,12 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
         .is_some_and(|weight| !(1..=10_000).contains(&weight))
     {
         wrong.push(("cgroup.cpu_weight".to_owned(), "expected 1 to 10000"));
+    }
+    for (number, socket) in unit.socket.iter().enumerate() {
+        if socket.trigger_limit.pause == Millis::OFF {
+            let words = "expected an end of the pause: the socket would be dead for good";
+            wrong.push((format!("socket.{number}.trigger_limit.pause"), words));
+        }
     }
     let dirs = &unit.dirs;
     for (key, names) in [
@@ -276,7 +274,7 @@ mod tests {
             (
                 "schema = 1\n[exec]\nstart = \"/x\"\n[[socket]]\nlisten = \"80\"\n",
                 5,
-                "stream:",
+                "expected \"stream:\"",
             ),
             (
                 "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\nsignal = \"FOO\"\n",
@@ -290,6 +288,11 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_its_line_and_the_range() {
         complain(&[
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[[socket]]\nlisten = \"stream:1\"\ntrigger_limit = { pause = \"off\" }\n",
+                6,
+                "an end of the pause",
+            ),
             (
                 "schema = 1\n[exec]\nstart = \"/x\"\noom_score_adj = 1001\n",
                 4,

@@ -167,6 +167,10 @@ fn unit(table: &str, lines: &[String]) -> String {
         "exec" => format!("schema = 1\n[exec]\n{inside}\n"),
         "container" => format!("schema = 1\nkind = \"container\"\n[container]\n{inside}\n"),
         "socket" => format!("schema = 1\n[exec]\n{exec}\n[[socket]]\n{inside}\n"),
+        inner if inner.starts_with("socket.") => {
+            let socket = must("socket").join("\n");
+            format!("schema = 1\n[exec]\n{exec}\n[[socket]]\n{socket}\n[{inner}]\n{inside}\n")
+        }
         _ => format!("schema = 1\n[exec]\n{exec}\n[{table}]\n{inside}\n"),
     }
 }
