@@ -114,6 +114,8 @@ pub(crate) enum Snap {
     Delete(SnapDelete),
     /// Bring deleted snapshots back, with the /etc they had
     Undelete(SnapUndelete),
+    /// Delete what no rule keeps, and throw away what was deleted long ago
+    Gc(SnapGc),
 }
 
 /// `snap new`
@@ -207,6 +209,23 @@ pub(crate) struct SnapDelete {
     #[arg(short, long)]
     pub(crate) recursive: bool,
     /// For good; deleted ones may be named as well
+    #[arg(long)]
+    pub(crate) now: bool,
+}
+
+/// `snap gc`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Deletes snapshots that no rule keeps, and throws away what has been in the trash long enough. With --dry-run it \
+        prints what would become of each snapshot and why, and changes nothing.\n\n\
+        What runs, boots next, is good, was good before, is on trial, is kept, is the base, is damaged, or has an /etc that \
+        another one takes over at its first boot stays in any case."
+)]
+pub(crate) struct SnapGc {
+    /// What stays besides: last=N,daily=N,weekly=N,monthly=N,trash=DAYS [default: last=10,daily=7,weekly=4,monthly=6,trash=14]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) keep: Option<String>,
+    /// For good, at once, the whole trash included
     #[arg(long)]
     pub(crate) now: bool,
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
+//! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
@@ -28,6 +29,8 @@ mod cuts;
 mod damage;
 #[path = "store/diff.rs"]
 mod diff;
+#[path = "store/gc.rs"]
+mod gc;
 #[path = "store/life.rs"]
 mod life;
 #[path = "store/shared.rs"]
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         socket::TESTS,
         diff::TESTS,
         tree::TESTS,
+        gc::TESTS,
     ]
     .concat();
     let trials = tests

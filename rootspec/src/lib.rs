@@ -6,6 +6,7 @@
 //! | `target` | how people name a snapshot (`7`, `web`, `@booted`, `web~2`) and what that resolves to |
 //! | `paths` | every path, directory and file name we own |
 //! | `path_text` | paths as text: bytes that are no UTF-8 are escaped |
+//! | `civil` | days as dates |
 //! | `cmdline` | the kernel command line: parsed by the boot stage, rendered into menus |
 //! | `limine` | the line of `limine.conf` that arms a trial where Limine keeps no state |
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
@@ -23,6 +24,7 @@
 //! | `nearest` | "did you mean" |
 #![forbid(unsafe_code)]
 
+pub mod civil;
 pub mod cmdline;
 pub mod compile;
 pub mod id;

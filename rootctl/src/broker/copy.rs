@@ -123,7 +123,7 @@ pub(crate) fn must_have_room(store: &Store, wanted: u64) -> Result<()> {
         size(space.total),
         size(needed)
     ))
-    .next("rootctl snap list, then rootctl snap delete --now what is not needed")
+    .next("rootctl snap gc --now, or rootctl snap delete --now what is not needed")
     .err()
 }
 

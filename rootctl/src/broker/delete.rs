@@ -120,11 +120,7 @@ pub(crate) fn may_go(id: SnapshotId, session: &Session) -> Result<()> {
 }
 
 /// A snapshot that never booted takes the changes of its base's `/etc` along at its first boot: until then they stay.
-pub(crate) fn nobody_merges_from(
-    id: SnapshotId,
-    going: &[SnapshotId],
-    session: &Session,
-) -> Result<()> {
+fn nobody_merges_from(id: SnapshotId, going: &[SnapshotId], session: &Session) -> Result<()> {
     let waits = |meta: &&Meta| {
         meta.etc_base == Some(id)
             && !going.contains(&meta.id)

@@ -22,6 +22,7 @@
 //! | `run` | a command in a copy of a snapshot |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
 //! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
+//! | `gc` | snapshots that no rule keeps |
 //! | `relabel`, `keep` | names and notes; what nothing deletes |
 //! | `checks`, `boot_files` | what a root must have before it is published; its kernel and initramfs |
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ mod delete;
 mod deploy;
 mod diff;
 mod esp;
+mod gc;
 mod guard;
 mod import;
 mod initramfs;

@@ -16,8 +16,8 @@ use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::site::Site;
 use crate::{
-    confirm, copy, delete, deploy, diff, import, initramfs, keep, relabel, rollback, run, status,
-    undelete, units,
+    confirm, copy, delete, deploy, diff, gc, import, initramfs, keep, relabel, rollback, run,
+    status, undelete, units,
 };
 
 /// A reply.
@@ -128,6 +128,11 @@ impl<'a> Service<'a> {
                 let mut session =
                     self.plan_or_change(ask.dry_run, None, "snap undelete", progress)?;
                 json(undelete::undelete(&mut session, &ask, progress)?)?
+            }
+            method::COLLECT => {
+                let ask: store::Collect = take(given)?;
+                let mut session = self.plan_or_change(ask.dry_run, None, "snap gc", progress)?;
+                json(gc::collect(&mut session, &ask, progress)?)?
             }
             method::LABEL => {
                 let ask: store::Label = take(given)?;
@@ -314,6 +319,7 @@ mod tests {
             method::NEW,
             method::DELETE,
             method::UNDELETE,
+            method::COLLECT,
             method::LABEL,
             method::KEEP,
             method::RUN,
@@ -324,7 +330,10 @@ mod tests {
             method::INIT,
             method::BUILD_INITRAMFS,
         ] {
-            let given = json!({"targets": [], "target": "1", "argv": ["true"], "keep": true});
+            let mut given = json!({"targets": [], "target": "1", "argv": ["true"]});
+            if name == method::KEEP {
+                given["keep"] = json!(true);
+            }
             let Answer::Error(error, value) = call(54_321, name, given) else {
                 panic!("{name} was allowed")
             };

@@ -121,6 +121,33 @@ fn ask(stream: &mut UnixStream, request: &str) -> String {
     receive(stream)
 }
 
+/// One call of a broker of its own, started as `rootctl` starts it.
+#[track_caller]
+pub(crate) fn call(
+    bench: &Bench,
+    method: &str,
+    parameters: &serde_json::Value,
+) -> serde_json::Value {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rootctld"));
+    command
+        .args(["--serve-fd", "0", "--root"])
+        .arg(bench.top())
+        .arg("--esp")
+        .arg(bench.esp())
+        .env("ROOTCTL_BOOT_REPORT", bench.report())
+        .stdin(Stdio::from(OwnedFd::from(theirs)));
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let request = serde_json::json!({ "method": method, "parameters": parameters });
+    let answer = ask(&mut ours, &request.to_string());
+    drop(ours);
+    child.wait().unwrap();
+    let mut answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+    answer["parameters"].take()
+}
+
 fn activated() {
     let bench = Bench::new("socket");
     let broker = Broker::start(&bench, &[]);

@@ -31,6 +31,8 @@ pub mod method {
     pub const LABEL: &str = "org.rootctl.Store.Label";
     /// [`super::Keep`] to [`super::Kept`]; *progress*
     pub const KEEP: &str = "org.rootctl.Store.Keep";
+    /// [`super::Collect`] to [`super::Collected`]; *progress*
+    pub const COLLECT: &str = "org.rootctl.Store.Collect";
     /// [`super::Run`] to [`super::Ran`]; *progress*
     pub const RUN: &str = "org.rootctl.Store.Run";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
@@ -295,6 +297,51 @@ pub struct Undelete {
     /// Only say what would come back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
+}
+
+/// Delete what no rule keeps, and throw away what was deleted long ago.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collect {
+    /// What stays: `last=N,daily=N,weekly=N,monthly=N,trash=DAYS`; what is not named is 0, the trash keeps its days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<String>,
+    /// For good, at once, the whole trash included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<bool>,
+    /// Nothing but these, which a plan named before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<SnapshotId>>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// What was collected, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// The policy that counted.
+    pub policy: String,
+    /// All snapshots by id, then all that were in the trash.
+    pub snapshots: Vec<CollectedOne>,
+}
+
+/// What becomes of one snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectedOne {
+    /// Its id.
+    pub id: SnapshotId,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Seconds since 1970 (UTC).
+    pub created: u64,
+    /// When it was deleted, of one in the trash; 0: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<u64>,
+    /// `stays`, `trash` (deleted, and can be brought back) or `purge` (thrown away for good).
+    pub verdict: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Another name or note for a snapshot.
