@@ -79,13 +79,17 @@ impl Record {
         let (offset, slot) = new.to_slot()?;
         let path = self.store.path(names::STATE);
         let whole = path.metadata().is_ok_and(|m| m.len() == FILE_SIZE as u64);
-        if whole {
-            sys::fs::write_slot(&path, offset, &slot)?;
+        let written = if whole {
+            sys::fs::write_slot(&path, offset, &slot)
         } else {
             // Absent or cut: both slots anew, the present record beside the new one.
             let file = whole_file(self.state(), &new)?;
-            sys::fs::write_atomic(&path, &file, 0o600)?;
-        }
+            sys::fs::write_atomic(&path, &file, 0o600)
+        };
+        written.with_context(|| {
+            Guard::failed("the state record was not changed, so what boots by default did not either")
+                .next("rootctl status; where no space is left, rootctl snap delete N, then repeat the command")
+        })?;
         point("state");
         self.read = StateRead {
             state: Some(new),

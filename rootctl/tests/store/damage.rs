@@ -1,5 +1,8 @@
 //! Broken input: a clear sentence that names the object, the cause and the next command; nothing lost; `status` answers.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Test;
@@ -25,7 +28,16 @@ pub(crate) const TESTS: &[Test] = &[
     ("boot_files_that_changed_are_refused", changed_boot_files),
     ("a_missing_esp_is_named", missing_esp),
     ("a_full_esp_is_refused_with_numbers", full_esp),
+    (
+        "an_esp_that_is_full_at_the_verdict_leaves_a_default_that_boots",
+        esp_full_at_the_verdict,
+    ),
     ("a_full_btrfs_loses_nothing", full_btrfs),
+    (
+        "on_a_full_btrfs_no_default_moves_and_no_trial_is_armed",
+        full_at_a_change,
+    ),
+    ("a_store_of_the_future_is_never_written", future_store),
     ("a_second_limine_config_is_refused_by_name", second_config),
     ("somebody_elses_limine_config_is_left_alone", foreign_config),
     (
@@ -419,6 +431,117 @@ fn full_esp() {
         .code(3)
         .says(&["the ESP has"]);
     bench.must_boot();
+}
+
+/// Takes all room in a folder's file system; the file that does so.
+fn fill(folder: &Path) -> PathBuf {
+    let ballast = folder.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    for bytes in [1 << 20, 64 << 10, 4 << 10] {
+        let piece = vec![1; bytes];
+        // Only what is on the disk takes room for sure.
+        while file
+            .write_all(&piece)
+            .and_then(|()| file.sync_data())
+            .is_ok()
+        {}
+    }
+    ballast
+}
+
+/// What decides what boots: the menu and the state record, and the default by name.
+fn what_boots(bench: &Bench) -> (String, String, Vec<u8>) {
+    let record = std::fs::read(bench.store("state.ab")).unwrap();
+    (bench.grub(), bench.status("good"), record)
+}
+
+fn esp_full_at_the_verdict() {
+    let mut bench = Bench::empty("verdict-full", 300);
+    bench.small_esp("24m");
+    bench.init(&["--loader", "grub"]).code(0);
+    bench.rootctl(&["snap", "new", "two"]).code(0);
+    bench.rootctl(&["deploy", "two"]).code(0);
+    let ballast = fill(&bench.esp());
+    bench.booted(2);
+    // The old menu's place is there for the new one.
+    bench.rootctl(&["boot-ok"]).code(0);
+    assert_eq!(
+        (bench.menu(), bench.status("good").as_str()),
+        (vec![2, 1], "2")
+    );
+    std::fs::remove_file(&ballast).unwrap();
+    std::fs::remove_file(bench.esp().join("rootctl/grub.alt")).unwrap();
+    fill(&bench.esp());
+    let before = bench.grub();
+    bench
+        .rootctl(&["rollback"])
+        .code(3)
+        .says(&["the ESP has", "nothing was written", "next:"]);
+    assert_eq!((bench.grub(), bench.status("good").as_str()), (before, "2"));
+    bench.must_boot();
+    std::fs::remove_file(ballast).unwrap();
+    bench.rootctl(&["rollback"]).code(0);
+    assert_eq!(bench.status("good"), "1");
+}
+
+fn full_at_a_change() {
+    let bench = Bench::new("change-full");
+    bench.rootctl(&["snap", "new", "two"]).code(0);
+    let ballast = fill(&bench.top());
+    let before = what_boots(&bench);
+    bench
+        .rootctl(&["deploy", "two"])
+        .code(1)
+        .says(&["No space left", "next:"]);
+    assert!(what_boots(&bench).1 == "1" && what_boots(&bench).2 == before.2);
+    assert_eq!(bench.status("trial"), "");
+    bench.must_boot();
+    std::fs::remove_file(&ballast).unwrap();
+    bench.rootctl(&["deploy", "two"]).code(0);
+    fill(&bench.top());
+    let before = what_boots(&bench);
+    bench.booted(2);
+    for words in [&["boot-ok"][..], &["rollback", "2"]] {
+        bench
+            .rootctl(words)
+            .code(1)
+            .says(&["No space left", "next:"]);
+        assert!(what_boots(&bench) == before, "{words:?}");
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    bench.rootctl(&["boot-ok"]).code(0);
+    assert_eq!(bench.status("good"), "2");
+    bench.must_boot();
+}
+
+fn future_store() {
+    let bench = two("store-future");
+    std::fs::write(bench.store("FORMAT"), "9\n").unwrap();
+    let files = || {
+        shell(&format!("sync -f {}", bench.top().display()));
+        let list = format!(
+            "cd {} && find . -printf '%p %T@ %s\\n' | sort; cat {}",
+            bench.store("").display(),
+            bench.esp().join("rootctl/grub.cfg").display()
+        );
+        Command::new("sh")
+            .args(["-c", &list])
+            .output()
+            .unwrap()
+            .stdout
+    };
+    let before = files();
+    for words in [
+        &["status"][..],
+        &["snap", "new"],
+        &["snap", "delete", "two"],
+        &["run", "1", "--", "true"],
+        &["deploy", "two"],
+        &["rollback", "2"],
+    ] {
+        bench.rootctl(words).code(3).says(&["9", "update rootctl"]);
+    }
+    assert!(files() == before, "something was written");
 }
 
 fn full_btrfs() {
