@@ -28,6 +28,10 @@ fn main() -> std::process::ExitCode {
                 mode_persist,
             ),
             test("mode_rw_is_refused_for_the_last_good_snapshot", mode_rw),
+            test(
+                "a_snapshot_in_mode_rw_keeps_changes_and_is_a_retreat_once_sealed",
+                writable,
+            ),
             test("an_image_of_squashfs_boots_under_an_overlay", || {
                 image(Image::Squashfs, "squashfs")
             }),
@@ -154,6 +158,45 @@ fn mode_rw() -> Result<Outcome> {
         warnings.contains("rw") && warnings.contains("good"),
         "no warning: {warnings}"
     );
+    Ok(Outcome::Passed)
+}
+
+fn writable() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| store_image::add_snapshot(top, 3))?;
+    let line = "rootctl.snap=3 rootctl.mode=rw";
+    boot(&image, line)?.good()?.sh("echo x > /sysroot/usr/x")?;
+    boot(&image, line)?
+        .good()?
+        .sh("test -e /sysroot/usr/x && echo y > /sysroot/usr/y")?;
+    let mut state = image.state()?.state.context("no record")?;
+    (state.good, state.previous, state.seq) = (id(3), id(2), state.seq + 1);
+    image.edit(|top| write_state(top, &state))?;
+    // As the good one it is changed no more, in its own mode too.
+    let again = boot(&image, line)?;
+    ensure!(
+        again
+            .good()?
+            .sh("test -e /sysroot/usr/y && echo z > /sysroot/usr/z")
+            .is_err()
+    );
+    drop(again);
+    let absent = "rootctl.snap=9 rootctl.mode=ro";
+    let run = boot(&image, absent)?;
+    ensure!(run.good()?.word()? == "snapshot 2");
+    let reason = run.report()?.reason;
+    ensure!(reason.contains("that was good before"), "{reason}");
+    drop(run);
+    // What rootctl does when it makes a snapshot the default.
+    image.edit(|top| {
+        run::quiet(
+            run::command("btrfs", ["property", "set", "-t", "subvol"])
+                .arg(snapshot(top, 3).join(names::ROOT))
+                .args(["ro", "true"]),
+        )
+    })?;
+    let run = boot(&image, absent)?;
+    ensure!(run.good()?.word()? == "snapshot 3", "{:?}", run.report()?);
     Ok(Outcome::Passed)
 }
 

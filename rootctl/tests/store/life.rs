@@ -35,6 +35,10 @@ pub(crate) const TESTS: &[Test] = &[
         "a_snapshot_whose_units_have_errors_is_not_deployed_by_mistake",
         units_are_checked,
     ),
+    (
+        "a_root_that_was_made_writable_is_sealed_before_it_is_relied_on",
+        sealed_again,
+    ),
     ("a_dry_run_changes_no_file", dry_run),
     ("a_rejected_trial_is_not_entered_again", reject),
     (
@@ -442,6 +446,33 @@ fn units_are_checked() {
         .says(&[says]);
     assert_eq!(bench.status("next"), "2");
     bench.must_boot();
+}
+
+fn sealed_again() {
+    let bench = Bench::new("sealed-again");
+    bench.rootctl(&["snap", "new", "two"]).code(0);
+    let root = bench.store("snaps/2/root");
+    let property =
+        |value: &str| shell(&format!("btrfs property set {} ro {value}", root.display()));
+    let is_writable = || std::fs::write(root.join("usr/new"), "x").is_ok();
+    // As mode rw does.
+    property("false");
+    bench.rootctl(&["-n", "deploy", "two"]).code(0);
+    bench.rootctl(&["deploy", "two", "--mode", "rw"]).code(0);
+    assert!(is_writable());
+    bench.booted(2);
+    bench
+        .rootctl(&["boot-ok"])
+        .code(0)
+        .says(&["read-only again"]);
+    assert!(!is_writable());
+    bench.rootctl(&["rollback", "1"]).code(0);
+    property("false");
+    bench
+        .rootctl(&["deploy", "two", "--mode", "ro"])
+        .code(0)
+        .says(&["read-only again"]);
+    assert!(!is_writable());
 }
 
 fn dry_run() {

@@ -77,6 +77,9 @@ pub(crate) fn deploy(
         });
     }
 
+    if settings.mode_of(id)? != Mode::Rw {
+        crate::confirm::seal(session, id, progress)?;
+    }
     progress.step(&format!(
         "E0 add to the shared /var what snapshot {id} brings"
     ));
