@@ -11,7 +11,8 @@ use std::ops::Range;
 use serde::Deserializer;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
 };
 use serde_spanned::de::{SpannedDeserializer, is_spanned};
 use toml::Spanned;
@@ -172,7 +173,12 @@ impl<'de> Deserializer<'de> for Placed<'_, '_> {
             let span = self.span.clone();
             return visitor.visit_map(SpannedDeserializer::new(self, span));
         }
-        self.deserialize_any(visitor)
+        // Nothing but a table will do, so that the code for lists is not made.
+        let read = match self.node {
+            Node::Table(table) => visitor.visit_map(Entries::of(table)),
+            Node::Value(value) => Err(Mistake::invalid_type(kind_of(value), &visitor)),
+        };
+        read.map_err(|mistake| mistake.at(self.span))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -195,6 +201,24 @@ impl<'de> Deserializer<'de> for Placed<'_, '_> {
         bool u8 u16 u32 u64 u128 i8 i16 i32 i64 i128 f32 f64 char str string seq
         bytes byte_buf map unit
         ignored_any unit_struct tuple_struct tuple identifier
+    }
+}
+
+fn kind_of<'t>(value: &'t DeValue<'_>) -> Unexpected<'t> {
+    match value {
+        DeValue::String(text) => Unexpected::Str(text),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Unexpected::Signed(number),
+            Err(_too_large) => Unexpected::Other("integer"),
+        },
+        DeValue::Float(number) => match number.as_str().parse() {
+            Ok(number) => Unexpected::Float(number),
+            Err(_no_number) => Unexpected::Other("floating-point number"),
+        },
+        DeValue::Boolean(yes) => Unexpected::Bool(*yes),
+        DeValue::Datetime(_) => Unexpected::Other("date"),
+        DeValue::Array(_) => Unexpected::Seq,
+        DeValue::Table(_) => Unexpected::Map,
     }
 }
 
@@ -275,6 +299,12 @@ mod tests {
         kind: Option<Kind>,
         rest: Option<BTreeMap<String, bool>>,
         either: Option<Either>,
+        table: Option<Table>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Table {
+        deep: bool,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -303,6 +333,7 @@ inner = [1, -2]
 kind = { with = { depth = 3 } }
 rest.yes = true
 either = ['x']
+table.deep = true
 ";
 
     #[test]
@@ -327,6 +358,10 @@ either = ['x']
             "name = 'n'\ninner = [1000]",
             "name = 'n'\nkind = 'plane'",
             "name = 'n'\nkind = 3",
+            "name = 'n'\ntable = 3",
+            "name = 'n'\ntable = 0.5",
+            "name = 'n'\ntable = 'x'",
+            "name = 'n'\ntable = true",
             "name = 'n'\nkind = { with = { depth = 'x' } }",
             "name = 'n'\neither = 3",
             "name = 'n'\n[rest]\nyes = 'no'",
@@ -335,5 +370,14 @@ either = ['x']
             let theirs = Mistake::from(toml::from_str::<Sample>(text).unwrap_err());
             assert_eq!(from_text::<Sample>(text).unwrap_err(), theirs, "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_is_no_table() {
+        let mistake = from_text::<Sample>("name = 'n'\ntable = [true]").unwrap_err();
+        assert!(
+            mistake.message.contains("invalid type: sequence"),
+            "{mistake}"
+        );
     }
 }
