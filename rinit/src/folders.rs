@@ -218,4 +218,32 @@ mod tests {
         assert_eq!((sources.len(), problems), (1, Vec::new()));
         std::fs::remove_dir_all(dir).unwrap();
     }
+
+    #[test]
+    fn odd_files_cost_themselves_only_and_nobody_waits_for_them() {
+        let dir = std::env::temp_dir().join(format!("rinit-odd-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("folder.toml")).unwrap();
+        std::fs::write(dir.join("bytes.toml"), b"\xff\xfe").unwrap();
+        std::fs::write(dir.join("good.toml"), "unit").unwrap();
+        std::os::unix::fs::symlink("nowhere", dir.join("dangling.toml")).unwrap();
+        let huge = std::fs::File::create(dir.join("huge.toml")).unwrap();
+        huge.set_len(FILE + 1).unwrap();
+        let fifo = std::process::Command::new("mkfifo")
+            .arg(dir.join("fifo.toml"))
+            .status();
+        assert!(fifo.unwrap().success());
+        let mut problems = Vec::new();
+        let (sources, _) = units(&[dir.display().to_string()], &mut problems);
+        // A pipe that nobody writes to is an empty file, which is no unit either.
+        let texts: Vec<_> = sources
+            .iter()
+            .map(|source| (source.name.as_str(), &*source.text))
+            .collect();
+        assert_eq!(texts, [("fifo", ""), ("good", "unit")]);
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        for (problem, name) in problems.iter().zip(["bytes", "dangling", "folder", "huge"]) {
+            assert!(format!("{problem:?}").contains(name), "{problem:?}");
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

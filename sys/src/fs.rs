@@ -28,7 +28,8 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
 /// It cannot be opened or read, or is larger.
 pub fn read_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
     let path = path.as_ref();
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // Opening a pipe would wait for its writer, for ever if there is none (fifo(7)); for files this changes nothing.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let fd = rustix::fs::openat(dir, path, flags, Mode::empty()).cannot("open", path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells "exactly full" from "too large".
