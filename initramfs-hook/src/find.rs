@@ -294,8 +294,7 @@ fn root_of(here: &Found, devices: &[Found]) -> Root {
     }
 }
 
-/// Reads every `modalias` file below a folder of `/sys/devices`; what vanishes meanwhile is left out.
-/// The aliases of all devices on all buses, each once.
+/// The aliases of all devices on all buses, each once; what vanishes meanwhile is left out.
 fn aliases_of_devices() -> BTreeSet<String> {
     let folders = names_in(BUSES.as_ref()).map(|bus| bus.join("devices"));
     let devices = folders.flat_map(|folder| names_in(&folder).collect::<Vec<_>>());

@@ -111,3 +111,22 @@ fn leave(init: &Path) -> Result<Infallible> {
     sys::switchroot::switch_root(NEW_ROOT, &CARRIED, init, &arguments)
         .with_context(|| format!("cannot start {}", init.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_try_never_stands_still_and_else_what_was_asked_for_holds() {
+        for (word, on_trial, otherwise) in [
+            ("", Rescue::Reboot, Rescue::Reboot),
+            ("rootctl.rescue=halt", Rescue::Reboot, Rescue::Halt),
+            ("rootctl.rescue=shell", Rescue::Shell, Rescue::Shell),
+            ("rootctl.rescue=reboot", Rescue::Reboot, Rescue::Reboot),
+        ] {
+            let line = Cmdline::parse(word);
+            assert_eq!(rescue_of(&line, true), on_trial, "{word:?} on a trial");
+            assert_eq!(rescue_of(&line, false), otherwise, "{word:?}");
+        }
+    }
+}
