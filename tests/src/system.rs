@@ -166,6 +166,37 @@ impl System {
         })
     }
 
+    /// A copy of the only kernel (`.vmz`) or initramfs (`.ird`) that rootctl put on the ESP.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn boot_file(&self, ending: &str) -> Result<PathBuf> {
+        let esp = self.disk.esp()?;
+        let names = esp.list()?;
+        let right = |name: &&String| name.to_lowercase().ends_with(ending);
+        let right: Vec<&String> = names.iter().filter(right).collect();
+        let [name] = right.as_slice() else {
+            anyhow::bail!("the ESP must have one file {ending}: {names:?}");
+        };
+        let copy = self.folder.join(&format!("boot{ending}"));
+        fs::write(&copy, esp.read(name)?)
+            .with_context(|| format!("cannot write {}", copy.display()))?;
+        Ok(copy)
+    }
+
+    /// Boots the kernel and the initramfs of the only snapshot with this command line and no loader.
+    ///
+    /// # Errors
+    /// When there is more than one snapshot, or QEMU does not start.
+    pub fn start_with_line(&self, words: &str) -> Result<Machine> {
+        Machine::start(&Start::Kernel {
+            kernel: self.boot_file(".vmz")?,
+            initramfs: self.boot_file(".ird")?,
+            cmdline: format!("{KERNEL_WORDS} panic=-1 {words}"),
+            image: Some(self.disk.path().to_path_buf()),
+        })
+    }
+
     /// Leaves the image where it is; says where.
     ///
     /// # Errors

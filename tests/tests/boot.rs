@@ -5,9 +5,11 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tests::console::Console;
+use tests::disk::btrfs;
+use tests::disk::gpt::Purpose;
 use tests::guest::{self, BOOT, PATIENCE, number};
 use tests::qemu::{Firmware, Machine};
-use tests::system::{Loader, PACKAGE, PACKAGE_FILE, System};
+use tests::system::{Loader, MARK, MARK_WORDS, PACKAGE, PACKAGE_FILE, System};
 use tests::tier::{self, Outcome, Tier, test};
 use tests::{limine, rootfs};
 
@@ -32,6 +34,11 @@ fn main() -> std::process::ExitCode {
             test(
                 "a_service_that_never_gets_ready_comes_back_to_the_old_system",
                 never_ready,
+            ),
+            test("the_root_is_found_by_what_its_partition_is", forms),
+            test(
+                "a_root_that_is_absent_is_told_on_the_console_and_a_try_goes_back",
+                absent,
             ),
             test(
                 "the_first_entry_of_the_limine_menu_boots_without_limine",
@@ -237,6 +244,46 @@ fn never_ready() -> Result<Outcome> {
         script: &guest::never_ready(),
         ..Broken::on_grub()
     })
+}
+
+/// Forms of `root=` that need a partition table.
+fn forms() -> Result<Outcome> {
+    let system = system(Loader::Grub)?;
+    let id = &system.disk().partition(Purpose::Linux)?.id;
+    let number = system.disk().number(Purpose::Linux)?;
+    for form in [
+        format!("PARTUUID={id}"),
+        "PARTLABEL=rootctl".to_owned(),
+        format!("/dev/vda{number}"),
+    ] {
+        let words = format!("root={form} rootctl.mode=tmpfs rootctl.init={MARK}");
+        let mut machine = system.start_with_line(&words)?;
+        machine
+            .console
+            .expect(MARK_WORDS, BOOT)
+            .with_context(|| form.clone())?;
+        machine.wait_off(BOOT)?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn absent() -> Result<Outcome> {
+    let system = system(Loader::Grub)?;
+    let uuid = btrfs::uuid(system.disk())?;
+    let words = "root=LABEL=nosuchdisk rootctl.snap=1 rootctl.wait=2 rootctl.trial";
+    let mut machine = system.start_with_line(words)?;
+    for words in [
+        "this system cannot be started",
+        "Looked for: snapshot 1 on LABEL=nosuchdisk in mode ro, waiting at most 2 s",
+        "Failed:     LABEL=nosuchdisk did not appear",
+        &format!("btrfs  UUID={uuid}  LABEL=\"rootctl\""),
+        "Next:       the machine reboots in 10 s; when the tries are used up, the last good system starts",
+        // It does, and this machine has nothing else to start.
+        "Linux version",
+    ] {
+        machine.console.expect(words, BOOT)?;
+    }
+    Ok(Outcome::Passed)
 }
 
 fn limine_stand_in() -> Result<Outcome> {

@@ -30,9 +30,7 @@ pub(super) fn race(runs: u32, real_time: bool) -> Result<()> {
     let system = System::install(Loader::Grub)?;
     let scratch = Scratch::new("race")?;
     let uuid = tests::disk::btrfs::uuid(system.disk())?;
-    let (kernel, ours) = (scratch.join("kernel"), scratch.join("ours"));
-    take(system.disk(), ".vmz", &kernel)?;
-    take(system.disk(), ".ird", &ours)?;
+    let (kernel, ours) = (system.boot_file(".vmz")?, system.boot_file(".ird")?);
 
     let root = format!("root=UUID={uuid}");
     let line = format!("{root} rootctl.snap=1 rootctl.mode=tmpfs rootctl.init={MARK}");
@@ -67,18 +65,6 @@ pub(super) fn race(runs: u32, real_time: bool) -> Result<()> {
     let verdict = if ratio <= GOAL { "kept" } else { "MISSED" };
     say::line(&format!("ratio {ratio:.2}, at most {GOAL}: {verdict}"));
     Ok(())
-}
-
-/// Copies the only file of this kind in our folder of the ESP.
-fn take(disk: &Disk, ending: &str, target: &Path) -> Result<()> {
-    let esp = disk.esp()?;
-    let names = esp.list()?;
-    let name = names
-        .iter()
-        .find(|name| name.to_lowercase().ends_with(ending));
-    let name = name.with_context(|| format!("the ESP has no file {ending}: {names:?}"))?;
-    std::fs::write(target, esp.read(name)?)
-        .with_context(|| format!("cannot write {}", target.display()))
 }
 
 struct Lap {
