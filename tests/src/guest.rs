@@ -27,7 +27,14 @@ pub fn number(id: Option<rootspec::SnapshotId>) -> u32 {
 /// # Errors
 /// When one is not in time: all units with their state.
 pub fn services_up(console: &mut Console) -> Result<String> {
-    const NAMES: [&str; 5] = ["udev", "dbus", "sshd", "console-getty", CONTAINER];
+    const NAMES: [&str; 6] = [
+        "udev",
+        "dbus",
+        "network",
+        "sshd",
+        "console-getty",
+        CONTAINER,
+    ];
     let up = |list: &init::UnitList| {
         let is_up = |name: &&str| {
             list.units

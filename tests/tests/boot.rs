@@ -137,6 +137,12 @@ fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
     power_off(machine)
 }
 
+/// Sees this line, a basic regular expression, in the logs: `/var` is shared by all snapshots.
+fn logged(console: &mut Console, line: &str) -> Result<()> {
+    let look = format!("grep -rhm 1 '{line}' /var/log/rinit");
+    console.succeed(&look, PATIENCE).map(drop)
+}
+
 /// Deploys a snapshot, reboots, and sees its number on the kernel's command line.
 fn deploy(console: &mut Console, words: &str, id: u32) -> Result<()> {
     console.send_line(&format!("rootctl {words} --reboot"))?;
@@ -160,6 +166,8 @@ struct Broken<'a> {
     tamper: &'a str,
     /// How many tries are asked for, and must be seen.
     tries: Option<u8>,
+    /// A line of the failed try that must be in the logs afterwards, as a basic regular expression.
+    logged: Option<&'a str>,
 }
 
 impl Broken<'_> {
@@ -170,6 +178,7 @@ impl Broken<'_> {
             script: "true",
             tamper: "true",
             tries: None,
+            logged: None,
         }
     }
 }
@@ -214,6 +223,9 @@ fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
         entered <= 2 + usize::from(trial.tries_max),
         "{entered} boots for {trial:?}"
     );
+    if let Some(line) = broken.logged {
+        logged(&mut machine.console, line)?;
+    }
     power_off(machine)
 }
 
@@ -242,6 +254,7 @@ fn no_rinit(loader: Loader, firmware: Firmware, tries: Option<u8>) -> Result<Out
 fn never_ready() -> Result<Outcome> {
     comes_back(&Broken {
         script: &guest::never_ready(),
+        logged: Some("snap=2 try=1 rinit.*never"),
         ..Broken::on_grub()
     })
 }
