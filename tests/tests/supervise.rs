@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::ns::{End, Namespace, Recipe};
 use tests::tier::{self, Outcome, Tier, test};
@@ -439,9 +440,13 @@ fn damaged_report() -> Result<Outcome> {
 }
 
 fn hanging_loader() -> Result<Outcome> {
-    let boot = "busybox rm /etc/rinit/services/a.toml; busybox mkfifo /etc/rinit/services/a.toml; exec /usr/bin/rinit";
+    let boot = "busybox mkfifo /go; busybox cat /go; exec /usr/bin/rinit";
     let recipe = recipe_of(&["/bin/sh", "-c", boot], &[("a", SLEEPER)])?;
     let mut ns = Namespace::start(&recipe)?;
+    let go = path(&ns, "/go")?;
+    until(&ns, "the shell waits", || Ok(Path::new(&go).exists()))?;
+    let _disk = mount_dead(&ns, "/etc/rinit/services")?;
+    std::fs::write(&go, "").context("cannot let the shell go on")?;
     ns.console.expect("only a rescue login is started", SOON)?;
     until(&ns, "it answers", || {
         Ok(call(&ns, "Overview", &json!({}))?["group"] == "rescue")
