@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tests::console::Console;
 use tests::disk::btrfs;
 use tests::disk::gpt::Purpose;
@@ -123,7 +124,7 @@ fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
         "second",
         &format!("dpkg --install {PACKAGE}"),
     )?;
-    deploy(&mut machine.console, "deploy second", 2)?;
+    deploy(&mut machine, "deploy second", 2)?;
     log_in(&mut machine.console)?;
     machine
         .console
@@ -132,7 +133,7 @@ fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
     ensure!(number(status.previous) == 1, "{status:?}");
     // The default has moved: a cut of the power, without a word to the guest, comes up there again.
     machine.reset()?;
-    booted(&mut machine.console, 2)?;
+    booted(&mut machine, 2)?;
     log_in(&mut machine.console)?;
     power_off(machine)
 }
@@ -144,15 +145,35 @@ fn logged(console: &mut Console, line: &str) -> Result<()> {
 }
 
 /// Deploys a snapshot, reboots, and sees its number on the kernel's command line.
-fn deploy(console: &mut Console, words: &str, id: u32) -> Result<()> {
-    console.send_line(&format!("rootctl {words} --reboot"))?;
-    booted(console, id)
+fn deploy(machine: &mut Machine, words: &str, id: u32) -> Result<()> {
+    machine
+        .console
+        .send_line(&format!("rootctl {words} --reboot"))?;
+    booted(machine, id)
 }
 
 /// Waits for a kernel that was started for snapshot `id`.
-fn booted(console: &mut Console, id: u32) -> Result<()> {
-    console.expect("Linux version", 3 * BOOT)?;
-    console.expect(&format!("rootctl.snap={id} "), BOOT)?;
+fn booted(machine: &mut Machine, id: u32) -> Result<()> {
+    expect_or_reset(machine, "Linux version", 2 * BOOT)?;
+    machine
+        .console
+        .expect(&format!("rootctl.snap={id} "), BOOT)?;
+    Ok(())
+}
+
+/// The emulator's firmware was seen to stand still for ever between GRUB's "Booting" and the kernel's first word. Then, and
+/// only then, the machine is reset, as a person would do it: what was to be entered is counted by then.
+fn expect_or_reset(machine: &mut Machine, pattern: &str, deadline: Duration) -> Result<()> {
+    let Err(why) = machine.console.expect(pattern, deadline) else {
+        return Ok(());
+    };
+    let transcript = machine.console.transcript();
+    if transcript.rfind("Booting `") <= transcript.rfind("Linux version ") {
+        return Err(why);
+    }
+    say::line("the firmware stands still behind the loader; the machine is reset");
+    machine.reset()?;
+    machine.console.expect(pattern, deadline)?;
     Ok(())
 }
 
@@ -194,8 +215,8 @@ fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
         Some(tries) => format!("deploy broken --try {tries}"),
         None => "deploy broken".to_owned(),
     };
-    deploy(&mut machine.console, &words, 2)?;
-    come_back(&mut machine)?;
+    deploy(&mut machine, &words, 2)?;
+    expect_or_reset(&mut machine, "rootctl.snap=1 ", 4 * BOOT)?;
     let entered = machine
         .console
         .transcript()
@@ -227,24 +248,6 @@ fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
         logged(&mut machine.console, line)?;
     }
     power_off(machine)
-}
-
-/// Waits until the good snapshot is entered again. The emulator's firmware was seen to stand still for ever between GRUB's
-/// "Booting" and the kernel's first word; then, and only then, the machine is reset, as a person would do it: what was to be
-/// entered is counted by then.
-fn come_back(machine: &mut Machine) -> Result<()> {
-    const GOOD: &str = "rootctl.snap=1 ";
-    let Err(why) = machine.console.expect(GOOD, 2 * BOOT) else {
-        return Ok(());
-    };
-    let transcript = machine.console.transcript();
-    if transcript.rfind("Booting `") <= transcript.rfind("Linux version ") {
-        return Err(why);
-    }
-    say::line("the firmware stands still behind the loader; the machine is reset");
-    machine.reset()?;
-    machine.console.expect(GOOD, 4 * BOOT)?;
-    Ok(())
 }
 
 fn panics() -> Result<Outcome> {
