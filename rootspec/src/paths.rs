@@ -110,7 +110,8 @@ pub const LOG_DIR: &str = "/var/log/rinit";
 pub mod initramfs {
     /// Module table: one line per module, `NAME PATH DEP…`, dependencies in load order.
     pub const MODULES: &str = "etc/rinit-boot/modules";
-    /// Alias table: one line per alias, `PATTERN NAME`, as in `modules.alias`.
+    /// Alias table: one line per alias, `PATTERN NAME`, as in `modules.alias`. A file system's alias (`fs-NAME`) also has
+    /// lines for what its driver likes to have when something is mounted.
     pub const ALIASES: &str = "etc/rinit-boot/aliases";
     /// Names of the modules to load without waiting for a device, one per line.
     pub const LOAD: &str = "etc/rinit-boot/load";

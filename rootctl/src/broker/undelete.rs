@@ -23,7 +23,7 @@ pub(crate) fn undelete(
                 "there is a snapshot {0} beside the deleted snapshot {0}: somebody put it there by hand",
                 one.entry.id
             ))
-            .next("rootctl doctor")
+            .next(format!("rootctl snap show {}", one.entry.id))
             .err();
         }
         if !found.iter().any(|other| other.entry.id == one.entry.id) {
