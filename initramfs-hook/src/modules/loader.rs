@@ -117,7 +117,8 @@ impl Loader {
         let mut problems = Vec::new();
         let mut begun = self.lock();
         loop {
-            match plan.next(|name| progress(&begun, name)) {
+            let known = plan.names().map(|name| progress(&begun, name));
+            match plan.next(&known.collect::<Vec<_>>()) {
                 Next::Begin(name) => {
                     begun.insert(name.to_owned(), false);
                     drop(begun);

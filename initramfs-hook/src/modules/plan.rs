@@ -53,10 +53,13 @@ struct Ranked<'a> {
     item: Item<'a>,
     /// Number of modules in the longest chain that waits for it.
     chain: usize,
+    /// Places in the plan of those it needs.
+    needs: Vec<usize>,
 }
 
 impl<'a> Plan<'a> {
-    /// Makes a plan of modules of which each stands behind what it needs.
+    /// Makes a plan of modules of which each stands behind what it needs. The slow ones come first, then those with the
+    /// longest chain behind them, then the largest.
     #[must_use]
     pub(super) fn new(items: Vec<Item<'a>>) -> Self {
         let mut ranked: Vec<Ranked<'a>> = Vec::with_capacity(items.len());
@@ -66,9 +69,16 @@ impl<'a> Plan<'a> {
                 .iter()
                 .filter(|other| other.item.needs.contains(&item.name));
             let chain = behind.map(|other| other.chain + 1).max().unwrap_or(0);
-            ranked.push(Ranked { item, chain });
+            let needs = Vec::new();
+            ranked.push(Ranked { item, chain, needs });
         }
         ranked.sort_by_key(|one| std::cmp::Reverse((one.item.slow, one.chain, one.item.size)));
+        let names: Vec<_> = ranked.iter().map(|one| one.item.name).collect();
+        for one in &mut ranked {
+            let needs = names.iter().enumerate();
+            let needs = needs.filter(|(_, name)| one.item.needs.contains(*name));
+            one.needs = needs.map(|(at, _)| at).collect();
+        }
         Self { items: ranked }
     }
 
@@ -77,41 +87,51 @@ impl<'a> Plan<'a> {
         self.items.iter().map(|one| one.item.name)
     }
 
-    /// What to do now. The slow ones come first, then those with the longest chain behind them, then the largest. What
-    /// nobody waits for stands back until the others are there: it would take a processor away from them.
-    pub(super) fn next(&self, progress: impl Fn(&str) -> Progress) -> Next<'a> {
+    /// What to do now: `progress` has the modules in the order of [`Self::names`]. What nobody waits for stands back until
+    /// the others are there: it would take a processor away from them.
+    pub(super) fn next(&self, progress: &[Progress]) -> Next<'a> {
         let waiting = || {
-            let items = self.items.iter();
-            items.filter(|one| progress(one.item.name) == Progress::Waiting)
+            let all = self.items.iter().zip(progress);
+            all.filter(|(_, progress)| **progress == Progress::Waiting)
+                .map(|(one, _)| one)
         };
         let Some(first) = waiting().next() else {
             return Next::AllBegun;
         };
-        if let Some(one) = waiting().find(|one| self.is_due(one, &progress)) {
+        if let Some(one) = waiting().find(|one| self.is_due(one, progress)) {
             return Next::Begin(one.item.name);
         }
-        let runs = |name| matches!(progress(name), Progress::Begun | Progress::Coming);
-        if !self.names().any(runs) {
+        let runs = |progress: &Progress| matches!(progress, Progress::Begun | Progress::Coming);
+        if !progress.iter().any(runs) {
             // A circle: then one after the other, and the kernel says what is missing.
             return Next::Begin(first.item.name);
         }
-        if waiting().any(|one| one.item.early) {
+        if waiting().any(Ranked::begins_early) {
             return Next::WaitForComing;
         }
         Next::WaitForEnd
     }
 
-    fn is_due(&self, one: &Ranked<'_>, progress: impl Fn(&str) -> Progress) -> bool {
-        let is_needed = |other: &&Ranked<'_>| one.item.needs.contains(&other.item.name);
-        let mut needs = self.items.iter().filter(is_needed);
-        let mut waited_for = self.items.iter().filter(|other| other.chain > 0);
-        needs.all(|other| match progress(other.item.name) {
+    fn is_due(&self, one: &Ranked<'_>, progress: &[Progress]) -> bool {
+        let mut needs = one.needs.iter().filter_map(|at| progress.get(*at));
+        let ready = needs.all(|need| match need {
             Progress::Ended => true,
             Progress::Coming => one.item.early,
             Progress::Waiting | Progress::Begun => false,
-        }) && (one.chain > 0
-            || (one.item.early && !one.item.needs.is_empty())
-            || waited_for.all(|other| progress(other.item.name) == Progress::Ended))
+        });
+        let all = || self.items.iter().zip(progress);
+        let mut waited_for = all().filter(|(other, _)| other.chain > 0);
+        ready
+            && (one.chain > 0
+                || one.begins_early()
+                || waited_for.all(|(_, progress)| *progress == Progress::Ended))
+    }
+}
+
+impl Ranked<'_> {
+    /// Somebody else's beginning can be what it waits for.
+    fn begins_early(&self) -> bool {
+        self.item.early && !self.needs.is_empty()
     }
 }
 
@@ -126,7 +146,7 @@ mod tests {
             name,
             needs: needs.to_vec(),
             size: kib << 10,
-            early: name == "btrfs",
+            early: ["btrfs", "overlay"].contains(&name),
             slow: name == "raid6_pq",
         }
     }
@@ -139,6 +159,7 @@ mod tests {
             item("raid6_pq", 147, &[]),
             item("zstd_compress", 436, &[]),
             item("btrfs", 3872, &["libcrc32c", "raid6_pq", "zstd_compress"]),
+            item("overlay", 355, &[]),
             item("sha256_ssse3", 46, &[]),
         ])
     }
@@ -148,7 +169,8 @@ mod tests {
 
     impl Kernel {
         fn next(&self, plan: &Plan<'static>) -> Next<'static> {
-            plan.next(|name| self.0.get(name).copied().unwrap_or(Progress::Waiting))
+            let known = |name| self.0.get(name).copied().unwrap_or(Progress::Waiting);
+            plan.next(&plan.names().map(known).collect::<Vec<_>>())
         }
 
         fn begin(&mut self, plan: &Plan<'static>) -> &'static str {
@@ -178,6 +200,7 @@ mod tests {
             kernel.set(name, Progress::Ended);
         }
         assert_eq!(kernel.begin(&plan), "btrfs");
+        assert_eq!(kernel.begin(&plan), "overlay");
         assert_eq!(kernel.begin(&plan), "sha256_ssse3");
         assert_eq!(kernel.next(&plan), Next::AllBegun);
     }
