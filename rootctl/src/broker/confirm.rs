@@ -4,20 +4,18 @@ use std::path::Path;
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::paths::store as names;
 use rootspec::protocol::store::BootOk;
 use rootspec::state::State;
 use rootspec::trial;
-use sys::btrfs::Access;
 
 use crate::deploy::{apply, collect, plan};
 use crate::esp;
 use crate::guard::Guard;
 use crate::oneshot::OneShot;
 use crate::progress::{Progress, point};
+use crate::seal;
 use crate::session::Session;
 use crate::store::settings::Settings;
-use crate::store::subvol;
 
 /// Judges the running snapshot.
 pub(crate) fn boot_ok(
@@ -148,7 +146,7 @@ pub(crate) fn make_default(
     let settings = session.settings()?.clone();
     let esp_dir = session.site.esp()?;
     let (before, plan) = plan_default(session, id, esp_dir.path(), &settings)?;
-    seal(session, id, progress)?;
+    seal::seal(session, id, progress)?;
     progress.step(&format!(
         "C1 record that snapshot {id} is becoming the default"
     ));
@@ -180,21 +178,6 @@ pub(crate) fn make_default(
     point("C4");
     progress.step("C6 remove boot files that no entry names");
     collect(session, &plan, esp_dir.path())
-}
-
-/// Mode `rw` leaves a root writable, and the boot stage falls back to none that anybody may have changed: what is to be
-/// relied on is read-only from now on.
-pub(crate) fn seal(session: &Session, id: SnapshotId, progress: &mut Progress<'_>) -> Result<()> {
-    let root = session.store.snapshot(id).join(names::ROOT);
-    let is_image = session.whole(id)?.image.is_some();
-    if is_image || subvol::info(&root)?.access == Access::ReadOnly {
-        return Ok(());
-    }
-    progress.step(&format!(
-        "make the root of snapshot {id} read-only again: mode rw, or somebody, had made it writable"
-    ));
-    subvol::set_access(&root, Access::ReadOnly)?;
-    session.store.commit()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! | `deploy` | arming a trial: `plan` decides, `apply` acts step by step |
 //! | `units` | what the snapshot's own `rinit` finds wrong with its units |
 //! | `confirm`, `rollback` | making a snapshot the default |
+//! | `seal` | what is relied on is read-only |
 //! | `reconcile` | what every change does first: finish what a power cut interrupted |
 //! | `oneshot`, `by_menu` | telling the loader to try an entry once |
 //! | `initramfs` | the builder: modules, tables, cpio |
@@ -51,6 +52,7 @@ mod relabel;
 mod roles;
 mod rollback;
 mod run;
+mod seal;
 mod serve;
 mod service;
 mod session;

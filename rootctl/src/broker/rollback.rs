@@ -8,6 +8,7 @@ use rootspec::state::State;
 use crate::confirm::{make_default, plan_default};
 use crate::guard::Guard;
 use crate::progress::Progress;
+use crate::seal;
 use crate::session::Session;
 
 /// Makes an earlier snapshot the default, or says what would be done.
@@ -24,9 +25,10 @@ pub(crate) fn rollback(
     let steps = {
         let esp_dir = session.site.esp()?;
         let (_before, plan) = plan_default(session, id, esp_dir.path(), &settings)?;
-        let mut steps = vec![format!(
+        let mut steps = Vec::from_iter(seal::step(session, id)?);
+        steps.push(format!(
             "C1 record that snapshot {id} is becoming the default"
-        )];
+        ));
         steps.extend(plan.steps());
         steps.push(format!("C3 record that snapshot {id} is good"));
         steps.push("C4 take back what the loader was told to try".into());

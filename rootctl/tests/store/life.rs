@@ -457,7 +457,16 @@ fn sealed_again() {
     let is_writable = || std::fs::write(root.join("usr/new"), "x").is_ok();
     // As mode rw does.
     property("false");
-    bench.rootctl(&["-n", "deploy", "two"]).code(0);
+    bench
+        .rootctl(&["-n", "deploy", "two"])
+        .code(0)
+        .says(&["read-only again"]);
+    assert!(is_writable());
+    bench
+        .rootctl(&["-n", "rollback", "two"])
+        .code(0)
+        .says(&["read-only again"]);
+    assert!(is_writable());
     bench.rootctl(&["deploy", "two", "--mode", "rw"]).code(0);
     assert!(is_writable());
     bench.booted(2);

@@ -22,6 +22,7 @@ use crate::esp;
 use crate::guard::Guard;
 use crate::oneshot::{MOST_TRIES, OneShot};
 use crate::progress::{Progress, point};
+use crate::seal;
 use crate::session::Session;
 use crate::store::settings::{Settings, parse_mode};
 use crate::tree::seed;
@@ -68,7 +69,12 @@ pub(crate) fn deploy(
         &session.site.claim(),
         &facts,
     )?;
-    let steps = steps(&plan, &one_shot, id, tries);
+    let sealing = match settings.mode_of(id)? {
+        Mode::Rw => None,
+        Mode::Ro | Mode::Tmpfs { .. } | Mode::Persist(_) | Mode::Image => seal::step(session, id)?,
+    };
+    let mut steps = steps(&plan, &one_shot, id, tries);
+    steps.splice(0..0, sealing.clone());
     if ask.dry_run == Some(true) {
         return Ok(Deployed {
             id,
@@ -77,8 +83,8 @@ pub(crate) fn deploy(
         });
     }
 
-    if settings.mode_of(id)? != Mode::Rw {
-        crate::confirm::seal(session, id, progress)?;
+    if sealing.is_some() {
+        seal::seal(session, id, progress)?;
     }
     progress.step(&format!(
         "E0 add to the shared /var what snapshot {id} brings"
