@@ -1,6 +1,6 @@
 //! `snap gc`: what it says is what it does, and what must stay stays.
 
-use rootspec::protocol::store::Collected;
+use rootspec::protocol::store::{Collected, Fate};
 
 use super::Test;
 use super::bench::{Bench, shell};
@@ -47,7 +47,7 @@ fn plan(bench: &Bench, words: &[&str]) -> Collected {
     serde_json::from_str(&bench.rootctl(&words).code(0).out).unwrap()
 }
 
-fn of(plan: &Collected, verdict: &str) -> Vec<u32> {
+fn of(plan: &Collected, verdict: Fate) -> Vec<u32> {
     let some = plan.snapshots.iter().filter(|one| one.verdict == verdict);
     some.map(|one| one.id.get()).collect()
 }
@@ -73,7 +73,7 @@ fn as_planned() {
     let bench = days("gc", 8);
     let ask = plan(&bench, &["--keep", "last=2,daily=4"]);
     assert_eq!(
-        (of(&ask, "trash"), of(&ask, "purge")),
+        (of(&ask, Fate::Trash), of(&ask, Fate::Purge)),
         (vec![2, 3, 4], vec![])
     );
     bench
@@ -105,7 +105,7 @@ fn as_planned() {
     // For good: what goes, and the trash.
     let ask = plan(&bench, &["--keep", "last=2", "--now"]);
     assert_eq!(
-        (of(&ask, "trash"), of(&ask, "purge")),
+        (of(&ask, Fate::Trash), of(&ask, Fate::Purge)),
         (vec![], vec![3, 5, 6, 2, 4])
     );
     bench
@@ -135,7 +135,7 @@ fn guarded() {
     bench.rootctl(&["run", "6", "--", "echo"]).code(0);
     made(&bench, 9, now());
     let ask = plan(&bench, &["--keep", "last=1"]);
-    assert_eq!(of(&ask, "trash"), [7, 8], "{ask:?}");
+    assert_eq!(of(&ask, Fate::Trash), [7, 8], "{ask:?}");
     bench.rootctl(&["snap", "gc", "--keep", "last=1"]).code(0);
     assert_eq!(there(&bench, "snaps"), [1, 2, 3, 4, 5, 6, 9]);
     bench.must_boot();
@@ -167,7 +167,7 @@ fn old_trash() {
     gone(3, "");
     let ask = plan(&bench, &[]);
     assert_eq!(
-        (of(&ask, "purge"), of(&ask, "stays")),
+        (of(&ask, Fate::Purge), of(&ask, Fate::Stays)),
         (vec![2], vec![1, 3, 4])
     );
     bench
@@ -195,7 +195,7 @@ fn odd_dates() {
     std::fs::write(bench.store("snaps/3/meta.toml"), "schema = 1\n").unwrap();
     std::fs::write(bench.store("snaps/4/vmlinuz"), "cut").unwrap();
     let ask = plan(&bench, &["--keep", "last=1"]);
-    assert_eq!(of(&ask, "trash"), [5], "{ask:?}");
+    assert_eq!(of(&ask, Fate::Trash), [5], "{ask:?}");
     bench
         .rootctl(&["snap", "gc", "-n"])
         .code(0)
@@ -229,7 +229,7 @@ fn only() {
     let asked = serde_json::json!({"keep": "last=1", "only": [2, 77]});
     let done = super::socket::call(&bench, "org.rootctl.Store.Collect", &asked);
     let done: Collected = serde_json::from_value(done).unwrap();
-    assert_eq!(of(&done, "trash"), [2]);
+    assert_eq!(of(&done, Fate::Trash), [2]);
     assert_eq!(
         (there(&bench, "snaps"), there(&bench, "trash")),
         (vec![1, 3, 4, 5], vec![2])

@@ -325,6 +325,18 @@ pub struct Collected {
     pub snapshots: Vec<CollectedOne>,
 }
 
+/// What a collection does with a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It is left alone.
+    Stays,
+    /// It is deleted, and can be brought back.
+    Trash,
+    /// It is thrown away for good.
+    Purge,
+}
+
 /// What becomes of one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CollectedOne {
@@ -338,8 +350,8 @@ pub struct CollectedOne {
     /// When it was deleted, of one in the trash; 0: nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
-    /// `stays`, `trash` (deleted, and can be brought back) or `purge` (thrown away for good).
-    pub verdict: String,
+    /// What that is.
+    pub verdict: Fate,
     /// Why.
     pub why: String,
 }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::protocol::store::{Collect, Collected, CollectedOne};
+use rootspec::protocol::store::{Collect, Collected, CollectedOne, Fate};
 
 use crate::delete;
 use crate::guard::{Guard, words};
@@ -18,11 +18,6 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::store::trash;
 use policy::{Fact, Policy, Verdict};
-
-/// What is done to a snapshot, in the words of the answer.
-const STAYS: &str = "stays";
-const TRASH: &str = "trash";
-const PURGE: &str = "purge";
 
 /// Collects, or says exactly what would be collected.
 pub(crate) fn collect(
@@ -46,9 +41,9 @@ pub(crate) fn collect(
     all.extend(buried(session, &policy, now, ask.now == Some(true))?);
     if let Some(only) = &ask.only {
         // What somebody saw and agreed to; anything that has changed since stays.
-        for one in all.iter_mut().filter(|one| one.verdict != STAYS) {
+        for one in all.iter_mut().filter(|one| one.verdict != Fate::Stays) {
             if !only.contains(&one.id) {
-                STAYS.clone_into(&mut one.verdict);
+                one.verdict = Fate::Stays;
                 "it was not among those that were asked about".clone_into(&mut one.why);
             }
         }
@@ -63,13 +58,17 @@ pub(crate) fn collect(
 }
 
 fn act(session: &mut Session, all: &[CollectedOne], progress: &mut Progress<'_>) -> Result<()> {
-    let of = |verdict: &str, there: bool| -> Vec<SnapshotId> {
+    let of = |verdict: Fate, there: bool| -> Vec<SnapshotId> {
         let some = all
             .iter()
             .filter(|one| one.verdict == verdict && one.deleted.is_none() == there);
         some.map(|one| one.id).collect()
     };
-    let (to_trash, at_once, old) = (of(TRASH, true), of(PURGE, true), of(PURGE, false));
+    let (to_trash, at_once, old) = (
+        of(Fate::Trash, true),
+        of(Fate::Purge, true),
+        of(Fate::Purge, false),
+    );
     let gone = [to_trash, at_once.clone()].concat();
     if !gone.is_empty() {
         progress.step(&format!("delete {} snapshots", gone.len()));
@@ -109,9 +108,9 @@ fn living(session: &Session, policy: &Policy, now: u64, at_once: bool) -> Vec<Co
     let both = session.entries.iter().zip(verdicts);
     both.map(|(entry, verdict)| {
         let (verdict, why) = match verdict {
-            Verdict::Stays(why) => (STAYS, why),
-            Verdict::Goes if at_once => (PURGE, "no part of the policy keeps it".to_owned()),
-            Verdict::Goes => (TRASH, "no part of the policy keeps it".to_owned()),
+            Verdict::Stays(why) => (Fate::Stays, why),
+            Verdict::Goes if at_once => (Fate::Purge, "no part of the policy keeps it".to_owned()),
+            Verdict::Goes => (Fate::Trash, "no part of the policy keeps it".to_owned()),
         };
         let meta = entry.meta.as_ref();
         CollectedOne {
@@ -119,7 +118,7 @@ fn living(session: &Session, policy: &Policy, now: u64, at_once: bool) -> Vec<Co
             name: meta.and_then(|m| m.name.as_ref()).map(ToString::to_string),
             created: meta.map_or(0, |m| m.created),
             deleted: None,
-            verdict: verdict.to_owned(),
+            verdict,
             why,
         }
     })
@@ -136,12 +135,16 @@ fn buried(
     let one = |gone: trash::Trashed| {
         let days = policy.trash_days();
         let (verdict, why) = match gone.deleted {
-            _ if at_once => (PURGE, "it was deleted".to_owned()),
-            None => (STAYS, "nobody knows when it was deleted".to_owned()),
-            Some(deleted) if policy.is_over(deleted, now) => {
-                (PURGE, format!("it was deleted {days} days ago or more"))
-            }
-            Some(_) => (STAYS, format!("it was deleted less than {days} days ago")),
+            _ if at_once => (Fate::Purge, "it was deleted".to_owned()),
+            None => (Fate::Stays, "nobody knows when it was deleted".to_owned()),
+            Some(deleted) if policy.is_over(deleted, now) => (
+                Fate::Purge,
+                format!("it was deleted {days} days ago or more"),
+            ),
+            Some(_) => (
+                Fate::Stays,
+                format!("it was deleted less than {days} days ago"),
+            ),
         };
         let meta = gone.entry.meta.as_ref();
         CollectedOne {
@@ -149,7 +152,7 @@ fn buried(
             name: meta.and_then(|m| m.name.as_ref()).map(ToString::to_string),
             created: meta.map_or(0, |m| m.created),
             deleted: Some(gone.deleted.unwrap_or(0)),
-            verdict: verdict.to_owned(),
+            verdict,
             why,
         }
     };

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::protocol::store::{Collect, Collected, CollectedOne, method};
+use rootspec::protocol::store::{Collect, Collected, CollectedOne, Fate, method};
 
 use super::{Context, numbers};
 use crate::cli::SnapGc;
@@ -26,7 +26,7 @@ pub(super) fn run(context: Context<'_>, args: SnapGc) -> Result<Exit> {
         })?;
         return Ok(Exit::Done);
     }
-    let (trash, purge) = (of(&plan, "trash"), of(&plan, "purge"));
+    let (trash, purge) = (of(&plan, Fate::Trash), of(&plan, Fate::Purge));
     if trash.is_empty() && purge.is_empty() {
         context.out.answer(&plan, || {
             context.out.remark("nothing is to be deleted");
@@ -44,7 +44,7 @@ pub(super) fn run(context: Context<'_>, args: SnapGc) -> Result<Exit> {
     let done: Collected =
         client.call_with_progress(method::COLLECT, &ask, |p| context.out.progress(p))?;
     context.out.answer(&done, || {
-        for (verdict, words) in [("trash", "deleted"), ("purge", "thrown away")] {
+        for (verdict, words) in [(Fate::Trash, "deleted"), (Fate::Purge, "thrown away")] {
             let ids = of(&done, verdict);
             if !ids.is_empty() {
                 context.out.remark(&format!("{words}: {}", numbers(&ids)));
@@ -67,7 +67,7 @@ fn question(trash: &[SnapshotId], purge: &[SnapshotId]) -> String {
     }
 }
 
-fn of(plan: &Collected, verdict: &str) -> Vec<SnapshotId> {
+fn of(plan: &Collected, verdict: Fate) -> Vec<SnapshotId> {
     let some = plan.snapshots.iter().filter(|one| one.verdict == verdict);
     some.map(|one| one.id).collect()
 }
@@ -80,10 +80,10 @@ fn table(context: Context<'_>, plan: &Collected) -> Result<()> {
 }
 
 fn row(one: &CollectedOne) -> Vec<Cell> {
-    let what = match one.verdict.as_str() {
-        "trash" => Cell::new("deleted", Tone::Warning),
-        "purge" => Cell::new("thrown away", Tone::Bad),
-        _ => "stays".into(),
+    let what = match one.verdict {
+        Fate::Stays => "stays".into(),
+        Fate::Trash => Cell::new("deleted", Tone::Warning),
+        Fate::Purge => Cell::new("thrown away", Tone::Bad),
     };
     let made = match one.created {
         0 => String::new(),
