@@ -47,6 +47,19 @@ pub fn services_up(console: &mut Console) -> Result<String> {
     Ok(NAMES.join(", "))
 }
 
+/// Waits until the network card has an address of the network that QEMU makes (its manual, "Network emulation"), and
+/// says which.
+///
+/// # Errors
+/// When it has none in time: all addresses.
+pub fn address(console: &mut Console) -> Result<String> {
+    const NETWORK: &str = "inet 10.0.2.";
+    let ask = |console: &mut Console| {
+        console.succeed("ip -4 -oneline address show scope global", PATIENCE)
+    };
+    until(console, BOOT, ask, |said| said.contains(NETWORK))
+}
+
 /// Makes a snapshot of the running one in which `script` was run.
 ///
 /// # Errors

@@ -28,6 +28,9 @@ fn main() -> std::process::ExitCode {
                 "a_deployed_snapshot_is_tried_confirmed_and_stays_the_default",
                 || deploys(Loader::Grub, Firmware::Uefi),
             ),
+            test("grub_on_bios_tries_confirms_and_keeps", || {
+                deploys(Loader::Grub, Firmware::Bios)
+            }),
             test("a_kernel_that_panics_comes_back_to_the_old_system", panics),
             test("a_root_without_rinit_comes_back_to_the_old_system", || {
                 no_rinit(Loader::Grub, Firmware::Uefi, None)
@@ -112,6 +115,7 @@ fn to_login(firmware: Firmware) -> Result<Outcome> {
         (number(status.booted), number(status.good)) == (1, 1),
         "{status:?}"
     );
+    guest::address(&mut machine.console)?;
     power_off(machine)
 }
 
@@ -131,6 +135,8 @@ fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
         .succeed(&format!("test -e {PACKAGE_FILE}"), PATIENCE)?;
     let status = guest::confirmed(&mut machine.console, 2)?;
     ensure!(number(status.previous) == 1, "{status:?}");
+    logged(&mut machine.console, "snap=1 try=- rinit")?;
+    logged(&mut machine.console, "snap=2 try=1 rinit")?;
     // The default has moved: a cut of the power, without a word to the guest, comes up there again.
     machine.reset()?;
     booted(&mut machine, 2)?;

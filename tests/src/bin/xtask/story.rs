@@ -128,6 +128,10 @@ impl Story {
         self.step("services and a container run", |machine| {
             guest::services_up(&mut machine.console)
         })?;
+        self.step("the network card has an address", |machine| {
+            let said = guest::address(&mut machine.console)?;
+            Ok(said.split(" scope").next().unwrap_or_default().to_owned())
+        })?;
         self.step("the container has its own processes", |machine| {
             let list = machine
                 .console
