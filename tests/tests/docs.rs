@@ -47,7 +47,12 @@ fn main() -> std::process::ExitCode {
             test("zsh_can_read_its_completions", || cli::completions("zsh")),
             test("fish_can_read_its_completions", || cli::completions("fish")),
             test("commands_named_in_passing_exist", shown::named),
+            test("commands_named_in_messages_exist", shown::named_in_messages),
             test("every_command_shown_does_what_it_says", shown::run_all),
+            test(
+                "every_verb_is_shown_and_answers_in_json",
+                shown::run_all_in_json,
+            ),
         ],
     )
 }

@@ -50,6 +50,29 @@ fn options(text: &str) -> Vec<&str> {
     words.filter(|word| word.starts_with("--")).collect()
 }
 
+/// All verbs as their words, `rootctl` itself first, each with its help.
+fn verbs() -> Result<Vec<(Vec<String>, String)>> {
+    let mut all = Vec::new();
+    let mut open = vec![Vec::new()];
+    while let Some(verb) = open.pop() {
+        let text = help(&verb)?;
+        open.extend(
+            below(&text)
+                .into_iter()
+                .map(|name| [verb.clone(), vec![name]].concat()),
+        );
+        all.push((verb, text));
+    }
+    Ok(all)
+}
+
+/// The verbs that do something themselves.
+pub(crate) fn leaves() -> Result<Vec<Vec<String>>> {
+    let all = verbs()?.into_iter();
+    let leaves = all.filter(|(_, text)| below(text).is_empty());
+    Ok(leaves.map(|(verb, _)| verb).collect())
+}
+
 pub(crate) fn man() -> Result<Outcome> {
     let folder = Scratch::new("man")?;
     let answer = Answer::of(
@@ -58,10 +81,8 @@ pub(crate) fn man() -> Result<Outcome> {
             .arg(folder.path()),
     )?;
     ensure!(answer.code == 0, "rootctl man --dir: {}", answer.all);
-    let mut verbs: Vec<Vec<String>> = vec![Vec::new()];
-    let mut count = 0;
-    while let Some(verb) = verbs.pop() {
-        let text = help(&verb)?;
+    let verbs = verbs()?;
+    for (verb, text) in &verbs {
         let name = std::iter::once("rootctl")
             .chain(verb.iter().map(String::as_str))
             .collect::<Vec<_>>()
@@ -71,7 +92,7 @@ pub(crate) fn man() -> Result<Outcome> {
             .with_context(|| format!("there is no man page {name}.1"))?;
         // In roff a dash that can be copied is written with a backslash.
         let plain = page_text.replace("\\-", "-");
-        let options = options(&text);
+        let options = options(text);
         ensure!(
             options.contains(&"--json"),
             "{name}: its help names no --json:\n{text}"
@@ -79,13 +100,8 @@ pub(crate) fn man() -> Result<Outcome> {
         for option in options {
             ensure!(plain.contains(option), "{name}.1 does not name {option}");
         }
-        count += 1;
-        verbs.extend(
-            below(&text)
-                .into_iter()
-                .map(|name| [verb.clone(), vec![name]].concat()),
-        );
     }
+    let count = verbs.len();
     ensure!(count > 25, "only {count} verbs were found");
     Ok(Outcome::Passed)
 }
