@@ -31,6 +31,7 @@ const KERNEL_TESTS: &[&str] = &[
     "boot_stage",
     "hooks",
     "docs",
+    "programs",
 ];
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot", "hook_boots"];
