@@ -353,7 +353,7 @@ fn hostile() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-const REPORT: &str = "schema = 1\nsnapshot = 7\nmode = \"tmpfs\"\nreason = \"trial\"\ndegraded = false\ntry_number = 1\ntries_max = 3\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
+const REPORT: &str = "schema = 1\nsnapshot = 7\ntry_number = 1\ntries_max = 3\nmode = \"tmpfs\"\nreason = \"trial\"\ndegraded = false\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
 const GATE: &str = "[gate]\nrequired = true\nwithin = \"3s\"\nstable = \"1s\"\n";
 
 /// A oneshot that only the verdict starts.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rootspec::paths;
-use rootspec::report::BootReport;
+use rootspec::report::Numbers;
 use sys::console::{Consoles, KernelLog, Level};
 use sys::epoll::{Epoll, Interest};
 use sys::peek::{Peek, discard};
@@ -100,10 +100,10 @@ pub(crate) fn run() -> sys::error::Result<()> {
 fn boot() -> Boot {
     let id = sys::fs::read_text("/proc/sys/kernel/random/boot_id", 64).unwrap_or_default();
     let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
-    let report = report.and_then(|text| BootReport::from_toml(&text).ok());
+    let report = report.and_then(|text| Numbers::of_report(&text));
     let dash = || "-".to_owned();
-    let snapshot = report.as_ref().and_then(|report| report.snapshot);
-    let try_number = report.as_ref().and_then(|report| report.try_number);
+    let snapshot = report.as_ref().and_then(|numbers| numbers.snapshot);
+    let try_number = report.as_ref().and_then(|numbers| numbers.try_number);
     Boot {
         id: id.chars().take(8).collect(),
         snapshot: snapshot.map_or_else(dash, |id| id.to_string()),
