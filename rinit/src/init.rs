@@ -13,25 +13,26 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rootspec::kept::Kept;
 use rootspec::paths;
+use rootspec::settings::Settings;
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
 use sys::power::{self, End, ThreeKeys};
 use sys::process::Wait;
 use sys::signal::Signals;
 
-use crate::config::Config;
 use crate::confirm::Confirmation;
 use crate::control::Control;
 use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
-use crate::load::{self, Loaded, Loading};
+use crate::load::{self, Loading};
 use crate::logs::{Handover, Logs, Whose};
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
 use crate::voice::{self, Voice};
-use crate::{setup, words};
+use crate::{rescue, setup, words};
 
 const SIGNALS: u64 = token::OTHERS;
 pub(crate) const CONTROL: u64 = token::OTHERS + 1;
@@ -64,7 +65,7 @@ pub(crate) struct Times {
 pub(crate) struct Init {
     pub(crate) all: Supervisor<Linux>,
     pub(crate) control: Control,
-    pub(crate) config: Config,
+    pub(crate) settings: Settings,
     pub(crate) phase: Phase,
     pub(crate) verdict: Verdict,
     pub(crate) times: Times,
@@ -112,7 +113,7 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
         Err(error) => Err(sys::chain(&error)),
     };
     let mut loaded = loaded.unwrap_or_else(|why| {
-        load::rescue(format!(
+        rescue::instead(format!(
             "the unit files could not be read: {why}; only a rescue login is started"
         ))
     });
@@ -125,7 +126,7 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
 }
 
 /// Waits for the loader, and for it only, until its deadline.
-fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Loaded, String> {
+fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Kept, String> {
     let said = |error: sys::SysError| sys::chain(&error);
     let deadline = kernel.now().saturating_add(load::DEADLINE);
     kernel
@@ -139,7 +140,7 @@ fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Loaded, Str
         }
         if kernel.now() >= deadline {
             sys::process::signal(&loading.worker.pidfd, 9).ok();
-            break Err("the loader hangs; it was killed".to_owned());
+            break Err("rinit-plan hangs; it was killed".to_owned());
         }
         kernel.set_timer(Some(deadline)).map_err(said)?;
         kernel.wait(&mut happenings).map_err(said)?;
@@ -176,12 +177,12 @@ fn take_panic() -> String {
 }
 
 impl Init {
-    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
-        let Loaded { plan, config } = loaded;
+    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Kept, began: u64) -> Self {
+        let Kept { plan, settings } = loaded;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
         let trial = gate::is_trial(report.as_deref(), &cmdline);
-        let rules = gate::rules(&plan, &config.default_group);
+        let rules = gate::rules(&plan, &settings.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),
             |path| path.display().to_string(),
@@ -191,7 +192,7 @@ impl Init {
         Self {
             all: Supervisor::new(Core::new(plan, now), hands),
             control: Control::default(),
-            config,
+            settings,
             phase: Phase::Starting,
             verdict: Verdict::Pending(now),
             times: Times {
@@ -239,10 +240,10 @@ impl Init {
         self.voice.shout(&format!(
             "version {} starts the group {} of {} units",
             env!("CARGO_PKG_VERSION"),
-            self.config.default_group,
+            self.settings.default_group,
             plan.units.len()
         ));
-        if let Some(group) = plan.find(&self.config.default_group) {
+        if let Some(group) = plan.find(&self.settings.default_group) {
             self.all.handle(Event::Start(group));
         }
         self.lap();
@@ -387,10 +388,10 @@ impl Init {
             End::Halt => "halting",
         };
         self.voice.shout(&format!("{words} {why}"));
-        let deadline = words::duration(self.config.shutdown_deadline);
+        let deadline = words::duration(self.settings.shutdown_deadline);
         self.voice.note(&format!("services have {deadline} to end"));
         let now = sys::timer::now();
-        self.shutdown = Some(Shutdown::new(how, now, self.config.shutdown_deadline));
+        self.shutdown = Some(Shutdown::new(how, now, self.settings.shutdown_deadline));
         self.phase = Phase::Stopping;
         self.all.handle(Event::StopAll);
     }
@@ -504,7 +505,7 @@ impl Init {
 
     /// The default group is through: from now on the system runs.
     fn is_started(&mut self) {
-        let Some(group) = self.all.core.plan().find(&self.config.default_group) else {
+        let Some(group) = self.all.core.plan().find(&self.settings.default_group) else {
             return;
         };
         let record = self.all.core.record(group);
@@ -513,7 +514,7 @@ impl Init {
         }
         self.phase = Phase::Running;
         self.times.through = Some(sys::timer::now());
-        let name = &self.config.default_group;
+        let name = &self.settings.default_group;
         let text = format!("the group {name} is {}", record.state_word());
         self.voice.note(&text);
         if !self.staged {

@@ -1,5 +1,6 @@
 //! Acting on the verdict: `gate` and `confirm` decide, this starts units and reboots.
 
+use rootspec::plan::{BOOT_BAD, BOOT_GOOD};
 use sys::power::End;
 
 use crate::confirm::{Confirmation, Seen, Step};
@@ -7,10 +8,6 @@ use crate::gate::{Sight, Verdict};
 use crate::init::{Init, Phase};
 use crate::supervisor::{Core, Event, State, UnitId, Wish};
 
-/// The unit that makes a good trial the default.
-pub(crate) const BOOT_GOOD: &str = "boot-good";
-/// The unit that is told why a boot was judged bad.
-pub(crate) const BOOT_BAD: &str = "boot-bad";
 /// How long [`BOOT_BAD`] may take before the machine reboots all the same, in milliseconds.
 const REJECT: u64 = 60_000;
 
@@ -31,7 +28,7 @@ impl Init {
             return;
         }
         let core = &self.all.core;
-        self.verdict = match (&self.config.rescue, self.gate.is_trial()) {
+        self.verdict = match (&self.settings.rescue, self.gate.is_trial()) {
             (Some(why), true) => Verdict::Bad(vec![why.clone()]),
             (Some(why), false) => Verdict::Degraded(vec![why.clone()]),
             (None, _) => self.gate.judge(now, |unit| sight(core, unit)),
@@ -42,7 +39,7 @@ impl Init {
                 self.voice
                     .shout(&format!("this boot is good; {BOOT_GOOD} confirms it"));
                 self.verdict = Verdict::Unconfirmed(Vec::new());
-                self.confirming = Some(Confirmation::new(now, self.config.confirm_deadline));
+                self.confirming = Some(Confirmation::new(now, self.settings.confirm_deadline));
                 self.confirm(now);
             }
             (Verdict::Good, false) => self.voice.note("this boot is good"),

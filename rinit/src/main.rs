@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `init` | PID 1 at work: start, the loop, what happens after each lap |
 //! | `setup` | the first steps: file systems, host name, machine id |
-//! | `load` | unit files to a plan, in a child; `folders`, `accounts` and `config` are read there too |
-//! | `filter` | lists of system calls to programs for the kernel |
+//! | `load` | what a boot starts from, from `rinit-plan` (`planner/main.rs`), which alone reads unit files |
+//! | `rescue` | what a boot starts from where that fails |
 //! | `supervisor` | the pure machine that decides what units do; begin with its page |
 //! | `supervise` | machine and hands together; panics end here |
 //! | `hands` | doing what was decided: processes, pipes, cgroups, sockets |
@@ -17,26 +17,21 @@
 //! | `voice` | what `rinit` says itself |
 //! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
 //! | `shutdown` | the orderly end, and the shutdown stage |
-//! | `check` | the linter: `rinit --check` |
 //!
-//! One program, five roles, chosen by process id and first argument: PID 1, the logger, the executor, the shutdown
-//! stage, the linter.
+//! One program, four roles, chosen by process id and first argument: PID 1, the logger, the executor, the shutdown
+//! stage.
 #![forbid(unsafe_code)]
 
-mod accounts;
-mod check;
-mod config;
 mod confirm;
 mod control;
 mod exec;
-mod filter;
-mod folders;
 mod gate;
 mod hands;
 mod init;
 mod judge;
 mod load;
 mod logs;
+mod rescue;
 mod setup;
 mod shutdown;
 mod supervise;
@@ -50,10 +45,8 @@ use std::process::ExitCode;
 const USAGE: &str = "rinit is PID 1: the kernel or the boot stage starts it.
 
 Usage: rinit --version
-       rinit --check [--json] [--root ROOT] [DIR...]
-                        reads unit files as at boot and shows what is wrong, in ROOT
-                        instead of / (default: the folders that are read at boot)
 
+Its unit files are checked with: rinit-plan --check
 The running one is asked with: rootctl svc status
 ";
 
@@ -95,7 +88,6 @@ fn main() -> ExitCode {
         },
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
-        (_, ["--check", words @ ..]) => check(words),
         _ => usage(),
     }
 }
@@ -103,22 +95,6 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     std::io::stderr().write_all(USAGE.as_bytes()).ok();
     ExitCode::from(2)
-}
-
-/// The linter.
-fn check(words: &[&str]) -> ExitCode {
-    let Some(ask) = check::Ask::from_words(words) else {
-        return usage();
-    };
-    match check::run(&ask) {
-        Ok((text, true)) => say(&text, ExitCode::SUCCESS),
-        Ok((text, false)) => say(&text, ExitCode::FAILURE),
-        Err(error) => {
-            let text = format!("rinit: {}\n", sys::chain(&error));
-            std::io::stderr().write_all(text.as_bytes()).ok();
-            ExitCode::FAILURE
-        }
-    }
 }
 
 fn say(text: &str, code: ExitCode) -> ExitCode {

@@ -18,6 +18,8 @@
 //! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
 //! | `lint` | what looks wrong although it can be compiled |
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
+//! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
+//! | `settings` | the settings of `rinit` |
 //! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
 //! | `spot` | errors that point at a place in a text |
@@ -28,6 +30,7 @@ pub mod civil;
 pub mod cmdline;
 pub mod compile;
 pub mod id;
+pub mod kept;
 pub mod limine;
 pub mod lint;
 pub mod meta;
@@ -38,6 +41,7 @@ pub mod paths;
 pub mod plan;
 pub mod protocol;
 pub mod report;
+pub mod settings;
 pub mod setup;
 pub mod spot;
 pub mod state;

@@ -83,6 +83,8 @@ pub mod run {
 pub mod program {
     /// PID 1.
     pub const RINIT: &str = "/usr/bin/rinit";
+    /// What reads unit files and makes the boot plan of them.
+    pub const PLANNER: &str = "/usr/bin/rinit-plan";
     /// The client.
     pub const ROOTCTL: &str = "/usr/bin/rootctl";
     /// The broker.
@@ -103,6 +105,8 @@ pub const GROUP_DIRS: [&str; 3] = [
     "/run/rinit/groups",
     "/usr/lib/rinit/groups",
 ];
+/// The settings of `rinit` itself.
+pub const SETTINGS: &str = "/etc/rinit/rinit.toml";
 /// Logs of services, one file each; on the shared `@var`, so they outlive a rollback.
 pub const LOG_DIR: &str = "/var/log/rinit";
 

@@ -1,6 +1,6 @@
 //! The boot plan: what `rinit` runs, with every name resolved to a number, and its binary form.
 //!
-//! A plan is made from unit files by `compile`, in a child of `rinit` or ahead of time, so that PID 1 reads no text.
+//! A plan is made from unit files by `compile`, in `rinit-plan`, so that PID 1 reads no text.
 //! Binary form: [`MAGIC`], the version as a little-endian `u16`, then the plan in `postcard`'s encoding.
 
 use std::fmt;
@@ -14,6 +14,13 @@ pub use crate::units::{Address, Carries, Kill, Output, Place};
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
 pub const VERSION: u16 = 4;
+
+/// The unit that makes a good trial the default; `rinit` starts it by itself.
+pub const BOOT_GOOD: &str = "boot-good";
+/// The unit that is told why a boot was judged bad; `rinit` starts it by itself.
+pub const BOOT_BAD: &str = "boot-bad";
+/// The unit that stands in for everything where there is no usable plan.
+pub const RESCUE: &str = "rescue";
 
 /// Number of a unit in [`Plan::units`].
 pub type UnitIndex = u32;

@@ -33,6 +33,7 @@ impl Inside {
     pub fn start_with(units: &[(&str, &str)], more: impl FnOnce(Recipe) -> Recipe) -> Result<Self> {
         let mut recipe = Recipe::new(&["/usr/bin/rinit"])
             .copy(&programs::rinit()?, "/usr/bin/rinit")
+            .copy(&programs::planner()?, "/usr/bin/rinit-plan")
             .text(
                 "/etc/passwd",
                 "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",

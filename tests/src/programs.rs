@@ -16,6 +16,8 @@ const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 pub struct Programs {
     /// Process 1, static.
     pub rinit: PathBuf,
+    /// What reads unit files for it, static.
+    pub rinit_plan: PathBuf,
     /// The command people type, static.
     pub rootctl: PathBuf,
     /// `/init` of our initramfs, static.
@@ -26,9 +28,10 @@ pub struct Programs {
 
 impl Programs {
     /// Each program with its place inside a root.
-    pub fn places(&self) -> [(&Path, &'static str); 4] {
+    pub fn places(&self) -> [(&Path, &'static str); 5] {
         [
             (&self.rinit, "usr/bin/rinit"),
+            (&self.rinit_plan, "usr/bin/rinit-plan"),
             (&self.rootctl, "usr/bin/rootctl"),
             (&self.rootctld, "usr/lib/rootctl/rootctld"),
             (&self.rinit_boot, "usr/lib/rootctl/rinit-boot"),
@@ -75,7 +78,7 @@ fn install_units(root: &Path) -> Result<()> {
     run::quiet(copy.arg(shipped.join("groups")).arg(&target))
 }
 
-/// Builds all four programs, release profile, once per process; cargo itself skips what is fresh.
+/// Builds all programs, release profile, once per process; cargo itself skips what is fresh.
 ///
 /// # Errors
 /// When cargo fails; its own words are on the terminal.
@@ -87,7 +90,8 @@ pub fn build() -> Result<Programs> {
 
 fn build_now() -> Result<Programs> {
     Ok(Programs {
-        rinit: fixed("rinit", "rinit")?,
+        rinit: rinit()?,
+        rinit_plan: planner()?,
         rootctl: fixed("rootctl", "rootctl")?,
         rinit_boot: boot_stage()?,
         rootctld: broker()?,
@@ -108,6 +112,14 @@ pub fn boot_stage() -> Result<PathBuf> {
 /// As [`build`].
 pub fn rinit() -> Result<PathBuf> {
     fixed("rinit", "rinit")
+}
+
+/// Builds the program that reads unit files for rinit.
+///
+/// # Errors
+/// As [`build`].
+pub fn planner() -> Result<PathBuf> {
+    fixed("rinit", "rinit-plan")
 }
 
 /// Builds the small program that the benchmark of boots runs inside. It has no C library, which cargo cannot

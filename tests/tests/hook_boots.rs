@@ -67,12 +67,13 @@ fn finish(top: &Path, number: u32) -> Result<()> {
         run::quiet(seal.arg(&root).args(["ro", value]))
     };
     seal("false")?;
-    let mut install = run::command("install", ["-m", "0755"]);
-    run::quiet(
-        install
-            .arg(programs::rinit()?)
-            .arg(root.join("usr/bin/rinit")),
-    )?;
+    for (program, place) in [
+        (programs::rinit()?, "usr/bin/rinit"),
+        (programs::planner()?, "usr/bin/rinit-plan"),
+    ] {
+        let mut install = run::command("install", ["-m", "0755"]);
+        run::quiet(install.arg(program).arg(root.join(place)))?;
+    }
     seal("true")?;
     let file = folder.join(names::META);
     let text =

@@ -35,7 +35,12 @@ fn wanted(program: &Path) -> Result<Vec<String>> {
 
 fn static_ones() -> Result<Outcome> {
     let programs = programs::build()?;
-    for program in [&programs.rinit, &programs.rinit_boot, &programs.rootctl] {
+    for program in [
+        &programs.rinit,
+        &programs.rinit_plan,
+        &programs.rinit_boot,
+        &programs.rootctl,
+    ] {
         let wanted = wanted(program)?;
         ensure!(wanted.is_empty(), "{}: {wanted:?}", program.display());
     }

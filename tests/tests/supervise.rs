@@ -78,6 +78,7 @@ fn recipe(units: &[(&str, &str)]) -> Result<Recipe> {
 fn recipe_of(argv: &[&str], units: &[(&str, &str)]) -> Result<Recipe> {
     let mut recipe = Recipe::new(argv)
         .copy(&programs::rinit()?, "/usr/bin/rinit")
+        .copy(&programs::planner()?, "/usr/bin/rinit-plan")
         .text(
             "/etc/passwd",
             "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",

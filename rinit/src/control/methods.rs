@@ -90,7 +90,7 @@ impl Init {
             phase: phase.to_owned(),
             verdict: self.verdict.word().to_owned(),
             reasons: self.verdict.reasons().to_vec(),
-            group: self.config.default_group.clone(),
+            group: self.settings.default_group.clone(),
             up: count(State::Up),
             failed: count(State::Failed),
             units: u32::try_from(plan.units.len()).unwrap_or(u32::MAX),
@@ -179,7 +179,7 @@ impl Init {
         };
         BootTimes {
             began_ms: self.times.began,
-            group: self.config.default_group.clone(),
+            group: self.settings.default_group.clone(),
             through_ms: self.times.through,
             units: core.records().filter_map(times).collect(),
         }

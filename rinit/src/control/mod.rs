@@ -207,8 +207,8 @@ impl Init {
             let number = self.control.next;
             self.control.next = number.wrapping_add(1);
             let trusted = self
-                .config
-                .trusts(peer, || sys::socket::peer_groups(&stream));
+                .settings
+                .trusts(peer.uid, peer.gid, || sys::socket::peer_groups(&stream));
             let token = Control::token(number);
             let kernel = &self.all.hands.kernel;
             if kernel.epoll().add(&stream, token, Interest::Read).is_err() {

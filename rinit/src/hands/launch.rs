@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use rootspec::plan::{Container, Exec, Output, Ready, Reload, Unit, Work};
+use rootspec::plan::{BOOT_BAD, Container, Exec, Output, Ready, Reload, Unit, Work};
 use rootspec::setup::{Errand, Setup};
 use sys::kernel::Kernel;
 use sys::process::{Executor, Ids, Job, Stage};
 
 use super::Hands;
 use super::token::{Kind, token};
-use crate::judge::BOOT_BAD;
 use crate::supervisor::{Command, Event, Role, UnitId};
 
 /// Where instances tell their readiness.

@@ -23,6 +23,7 @@ pub(crate) fn root(root: &Path) -> Result<KernelFiles> {
     let kernel = only_kernel(root)?;
     modules_dir(root, &kernel.release)?;
     must_be_program(root, program::RINIT)?;
+    must_be_program(root, program::PLANNER)?;
     must_be_program(root, program::BOOT_STAGE)?;
     os_release(root)?;
     Ok(kernel)
@@ -186,6 +187,7 @@ mod tests {
         add(root, "boot/vmlinuz-6.1", 0o644);
         add(root, "usr/lib/modules/6.1/modules.dep", 0o644);
         add(root, "usr/bin/rinit", 0o755);
+        add(root, "usr/bin/rinit-plan", 0o755);
         add(root, "usr/lib/rootctl/rinit-boot", 0o755);
         add(root, "usr/lib/os-release", 0o644);
         root
@@ -205,6 +207,7 @@ mod tests {
             ("boot/vmlinuz-6.1", "no kernel"),
             ("usr/lib/modules", "has no modules"),
             ("usr/bin/rinit", "/usr/bin/rinit"),
+            ("usr/bin/rinit-plan", "/usr/bin/rinit-plan"),
             ("usr/lib/rootctl/rinit-boot", "rinit-boot"),
             ("usr/lib/os-release", "os-release"),
         ] {

@@ -1,5 +1,5 @@
-//! The units of a snapshot, judged by the program that would start them: the snapshot's own `rinit --check`. It knows the
-//! schema of its version, and what it says here it would say at boot.
+//! The units of a snapshot, judged by the program that would read them: the snapshot's own `rinit-plan --check`. It knows
+//! the schema of its version, and what it says here it would say at boot.
 
 use std::path::Path;
 use std::process::Command;
@@ -72,10 +72,10 @@ fn look(session: &Session, id: SnapshotId) -> Result<Result<Checked, String>> {
     Ok(ask(&session.store.snapshot(id).join(names::ROOT)))
 }
 
-/// Asks the `rinit` in `root`. It enters the root itself: it is a static program, and needs nothing of ours.
+/// Asks the `rinit-plan` in `root`. It enters the root itself: it is a static program, and needs nothing of ours.
 fn ask(root: &Path) -> Result<Checked, String> {
-    let rinit = root.join(program::RINIT.trim_start_matches('/'));
-    let mut command = Command::new(&rinit);
+    let planner = root.join(program::PLANNER.trim_start_matches('/'));
+    let mut command = Command::new(&planner);
     command
         .args(["--check", "--json", "--root"])
         .arg(root)
@@ -91,7 +91,7 @@ fn ask(root: &Path) -> Result<Checked, String> {
         // An older one, or none at all. Its own words say more than those about its answer.
         let words = Some(words).filter(|words| !words.is_empty());
         let words = words.unwrap_or_else(|| error.to_string());
-        let program = program::RINIT;
+        let program = program::PLANNER;
         format!("its own {program} gave no list of problems ({status}): {words}")
     })
 }
@@ -102,9 +102,9 @@ mod tests {
     use crate::tree::testdir::TestDir;
     use std::os::unix::fs::PermissionsExt;
 
-    fn rinit(name: &str, script: &str) -> TestDir {
+    fn planner(name: &str, script: &str) -> TestDir {
         let dir = TestDir::new(name);
-        let path = dir.path().join("usr/bin/rinit");
+        let path = dir.path().join("usr/bin/rinit-plan");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_answer_counts_whatever_the_exit_status() {
-        let dir = rinit(
+        let dir = planner(
             "units-answer",
             "#!/bin/sh\necho '{\"units\": 3, \"problems\":'\necho '[], \"later\": 1}'\nexit 1\n",
         );
@@ -127,8 +127,8 @@ mod tests {
             ("units-usage", "#!/bin/sh\necho usage >&2; exit 2\n"),
             ("units-none", "no program"),
         ] {
-            let why = ask(rinit(name, script).path()).unwrap_err();
-            assert!(why.contains("/usr/bin/rinit"), "{why}");
+            let why = ask(planner(name, script).path()).unwrap_err();
+            assert!(why.contains("/usr/bin/rinit-plan"), "{why}");
         }
     }
 }

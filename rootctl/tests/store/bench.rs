@@ -345,6 +345,7 @@ pub(crate) fn make_root(root: &Path) {
         &kernel,
     );
     write(&root.join("usr/bin/rinit"), 0o755, b"rinit");
+    write(&root.join("usr/bin/rinit-plan"), 0o755, b"rinit-plan");
     write(
         &root.join("usr/lib/rootctl/rinit-boot"),
         0o755,

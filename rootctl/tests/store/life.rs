@@ -393,7 +393,9 @@ fn units_are_checked() {
     let bench = Bench::new("units");
     let linter = |problem: &str| {
         let answer = format!(r#"{{"units":1,"problems":[{problem}]}}"#);
-        format!("printf '#!/bin/sh\necho \"$@\" >&2\ncat <<.\n%s\n.\n' '{answer}' > /usr/bin/rinit")
+        format!(
+            "printf '#!/bin/sh\necho \"$@\" >&2\ncat <<.\n%s\n.\n' '{answer}' > /usr/bin/rinit-plan"
+        )
     };
     let wrong =
         r#"{"severity":"error","message":"unknown key","shown":"web.toml:3:1: unknown key"}"#;
@@ -434,7 +436,7 @@ fn units_are_checked() {
         .code(1)
         .says(&[
             "the units of snapshot 1 cannot be checked",
-            "/usr/bin/rinit",
+            "/usr/bin/rinit-plan",
         ]);
     bench
         .rootctl(&["deploy", "odd"])

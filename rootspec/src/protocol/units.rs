@@ -1,4 +1,4 @@
-//! What is wrong with the units of a root: the answer of the linter, `rinit --check --json`, and of the broker, who asks it.
+//! What is wrong with the units of a root: the answer of the linter, `rinit-plan --check --json`, and of the broker, who asks it.
 
 use serde::{Deserialize, Serialize};
 

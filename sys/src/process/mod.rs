@@ -17,6 +17,7 @@ use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process::Command;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
@@ -614,6 +615,15 @@ pub fn fork_worker(work: impl FnOnce(File) -> u8) -> Result<Worker> {
         pidfd: pidfd(pid)?,
         output: File::from(output),
     })
+}
+
+/// Becomes another program, which writes to `output`. Comes back only with the reason why not. For a [`Worker`]: it keeps
+/// its number, and whoever waits for it now waits for the program.
+#[must_use]
+pub fn become_program(command: &mut Command, output: File) -> SysError {
+    use std::os::unix::process::CommandExt;
+    let error = command.stdout(output).exec();
+    SysError::new("execute", command.get_program(), error)
 }
 
 /// Does `work` in a copy of this process that may take so many milliseconds. `None`: it took longer and was killed,

@@ -110,7 +110,7 @@ impl Stage {
             .collect();
         Ok(Some(match plain.as_slice() {
             ["rootctl", "power", ..] => self.power(line, &words)?,
-            ["rootctl", "svc" | "boot", ..] | ["rinit", ..] => {
+            ["rootctl", "svc" | "boot", ..] | ["rinit" | "rinit-plan", ..] => {
                 expect(line, self.machine()?.type_line(line)?)?
             }
             ["rootctl", rest @ ..] if rest.contains(&"init") && rest.contains(&"store") => {
@@ -368,7 +368,7 @@ pub(crate) fn settings() -> Result<Outcome> {
     let file = machine.inside_path("/etc/rinit/rinit.toml")?;
     let known = |text: &str| -> Result<Vec<String>> {
         std::fs::write(&file, text).with_context(|| format!("cannot write {file}"))?;
-        let answer = machine.type_line("rinit --check")?;
+        let answer = machine.type_line("rinit-plan --check")?;
         let list = answer
             .all
             .lines()
@@ -396,7 +396,7 @@ pub(crate) fn settings() -> Result<Outcome> {
         );
     }
     std::fs::write(&file, "").with_context(|| format!("cannot write {file}"))?;
-    let answer = machine.type_line("rinit --check")?;
+    let answer = machine.type_line("rinit-plan --check")?;
     ensure!(answer.code == 0, "with empty settings: {}", answer.all);
     Ok(Outcome::Passed)
 }

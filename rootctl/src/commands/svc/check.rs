@@ -31,17 +31,17 @@ pub(super) fn run(context: Context<'_>, args: cli::Check) -> Result<Exit> {
 /// The linter of the running system.
 fn here() -> Result<Checked> {
     let mut answer = String::new();
-    let mut command = Command::new(program::RINIT);
+    let mut command = Command::new(program::PLANNER);
     command.args(["--check", "--json"]);
     let asked = sys::run::lines(&mut command, &mut |stream, line| {
         if stream == Stream::Stdout {
             answer.push_str(line);
         }
     });
-    let failed = |why: String| Failure::new(Exit::Failed, why).next("rinit --check");
+    let failed = |why: String| Failure::new(Exit::Failed, why).next("rinit-plan --check");
     asked.map_err(|error| failed(sys::chain(&error)))?;
     let checked = serde_json::from_str(&answer).map_err(|error| {
-        let why = format!("{} gave no list of problems: {error}", program::RINIT);
+        let why = format!("{} gave no list of problems: {error}", program::PLANNER);
         failed(why)
     });
     Ok(checked?)

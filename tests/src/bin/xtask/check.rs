@@ -27,6 +27,7 @@ const KERNEL_TESTS: &[&str] = &[
     "supervise",
     "sandbox",
     "ties",
+    "boot_plan",
     "stage",
     "boot_stage",
     "hooks",

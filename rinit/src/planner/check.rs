@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use rootspec::compile::Severity;
 use rootspec::lint::{Context, Found, lint};
 use rootspec::paths;
+use rootspec::plan::{BOOT_BAD, BOOT_GOOD};
 use rootspec::protocol::units::Checked;
 
 use crate::folders::Places;
-use crate::{judge, load};
+use crate::gather::gather;
 
 /// What is asked.
 #[derive(Debug, Default)]
@@ -66,7 +67,7 @@ fn check(dirs: &[String], asleep: bool) -> Checked {
     } else {
         Places::of(dirs)
     };
-    let read = load::gather(&places);
+    let read = gather(&places);
     let look: fn(&str) -> Found = if asleep {
         |path| look(path, true)
     } else {
@@ -80,9 +81,9 @@ fn check(dirs: &[String], asleep: bool) -> Checked {
     let context = Context {
         look,
         path: sys::process::PATH,
-        default_group: &read.config.default_group,
+        default_group: &read.settings.default_group,
         packaged,
-        started: &[judge::BOOT_GOOD, judge::BOOT_BAD],
+        started: &[BOOT_GOOD, BOOT_BAD],
     };
     let mut problems = lint(&read.files, &read.compiled, &context);
     problems.splice(0..0, read.compiled.problems);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rootspec::compile::{DropIn, Enabled, Facts, Files, Problem, Source};
-use rootspec::report::BootReport;
+use rootspec::report::Numbers;
 use rootspec::{UnitName, paths};
 
 /// Largest file, in bytes.
@@ -64,8 +64,8 @@ pub(crate) fn read(places: &Places, problems: &mut Vec<Problem>) -> Files {
 fn facts() -> Facts {
     let mut facts = Facts::default();
     let report = sys::fs::read_text(paths::run::BOOT_REPORT, FILE).ok();
-    let report = report.and_then(|text| BootReport::from_toml(&text).ok());
-    if let Some(id) = report.and_then(|report| report.snapshot) {
+    let report = report.and_then(|text| Numbers::of_report(&text));
+    if let Some(id) = report.and_then(|numbers| numbers.snapshot) {
         facts.snapshot = id.to_string();
     }
     if let Ok(id) = sys::fs::read_text(BOOT_ID, FILE) {

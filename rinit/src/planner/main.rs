@@ -1,0 +1,98 @@
+//! `rinit-plan`: everything that reads unit files, so that PID 1 does not.
+//!
+//! | open | for |
+//! |---|---|
+//! | `gather` | all steps from the files to what a boot starts from |
+//! | `folders` | the folders of unit files, drop-ins and enabled units |
+//! | `accounts` | names of users and groups to numbers |
+//! | `settings` | `rinit.toml` |
+//! | `filter` | lists of system calls to programs for the kernel |
+//! | `check` | the linter |
+//!
+//! What it makes is described in `rootspec/src/kept.rs`; `rinit` asks for it in `load.rs`.
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod check;
+mod filter;
+mod folders;
+mod gather;
+mod settings;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::folders::Places;
+
+const USAGE: &str = "rinit-plan compiles the unit files that rinit runs.
+
+Usage: rinit-plan --check [--json] [--root ROOT] [DIR...]
+                        reads unit files as for a boot and shows what is wrong, in ROOT
+                        instead of / (default: the folders that are read for a boot)
+       rinit-plan --output -
+                        writes what this boot starts from to standard output; rinit asks so
+       rinit-plan --version
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--check", words @ ..] => check(words),
+        ["--output", "-"] => output(),
+        ["--version"] => say(
+            concat!("rinit-plan ", env!("CARGO_PKG_VERSION"), "\n"),
+            true,
+        ),
+        ["--help" | "-h"] => say(USAGE, true),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    std::io::stderr().write_all(USAGE.as_bytes()).ok();
+    ExitCode::from(2)
+}
+
+/// The linter.
+fn check(words: &[&str]) -> ExitCode {
+    let Some(ask) = check::Ask::from_words(words) else {
+        return usage();
+    };
+    match check::run(&ask) {
+        Ok((text, good)) => say(&text, good),
+        Err(error) => failed(&sys::chain(&error)),
+    }
+}
+
+/// What `rinit` asks for.
+fn output() -> ExitCode {
+    let kept = gather::gather(&Places::default()).into_kept();
+    let bytes = match kept.to_bytes() {
+        Ok(bytes) => bytes,
+        Err(error) => return failed(&sys::chain(&error)),
+    };
+    match std::io::stdout().write_all(&bytes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("cannot write the plan: {error}")),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    let text = format!("rinit-plan: {why}\n");
+    std::io::stderr().write_all(text.as_bytes()).ok();
+    ExitCode::FAILURE
+}
+
+fn say(text: &str, good: bool) -> ExitCode {
+    // Whoever closes our output does not want to know.
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

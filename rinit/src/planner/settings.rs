@@ -1,0 +1,81 @@
+//! `/etc/rinit/rinit.toml`: the few settings of `rinit` itself, from text.
+
+use rootspec::paths::SETTINGS;
+use rootspec::settings::Settings;
+use rootspec::spot::Spot;
+use rootspec::toml_value::from_text;
+use rootspec::units::Millis;
+use serde::Deserialize;
+
+/// The file as written.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    manager: Manager,
+    control: Control,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Manager {
+    default_group: Option<String>,
+    shutdown_deadline: Option<Millis>,
+    confirm_deadline: Option<Millis>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Control {
+    group: Option<String>,
+}
+
+/// Reads the text; `gid` finds a group's number.
+///
+/// # Errors
+/// The text is wrong; the place is shown. The defaults hold then.
+pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Settings, String> {
+    let written: Written =
+        from_text(text).map_err(|mistake| Spot::from_toml(SETTINGS, text, &mistake).to_string())?;
+    let mut settings = Settings::default();
+    if let Some(group) = written.manager.default_group {
+        settings.default_group = group;
+    }
+    if let Some(deadline) = written.manager.shutdown_deadline {
+        // A shutdown without an end would be no shutdown.
+        settings.shutdown_deadline = deadline.0.clamp(1_000, 3_600_000);
+    }
+    if let Some(deadline) = written.manager.confirm_deadline {
+        settings.confirm_deadline = deadline.0.clamp(1_000, 3_600_000);
+    }
+    if let Some(name) = written.control.group {
+        let found = gid(&name);
+        if found.is_none() {
+            return Err(format!("{SETTINGS}: the group {name} is not in /etc/group"));
+        }
+        settings.control_gid = found;
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_keeps_its_default() {
+        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\n[control]\ngroup = \"adm\"\n";
+        let settings = parse(text, |name| (name == "adm").then_some(4)).unwrap();
+        assert_eq!(settings.default_group, "default");
+        assert_eq!(
+            (settings.shutdown_deadline, settings.control_gid),
+            (30_000, Some(4))
+        );
+        assert_eq!(settings.confirm_deadline, 3_600_000);
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_place() {
+        let shown = parse("[manager]\ngroup = \"x\"\n", |_| None).unwrap_err();
+        assert!(shown.starts_with("/etc/rinit/rinit.toml:2:1"), "{shown}");
+    }
+}
