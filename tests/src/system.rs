@@ -211,11 +211,25 @@ impl System {
     /// # Errors
     /// When QEMU does not start.
     pub fn start(&self, firmware: Firmware) -> Result<Machine> {
-        Machine::start(&Start::Disk {
+        Machine::start(&self.power_on(firmware, None))
+    }
+
+    /// The same, and everything that is written to the disk is noted in the new file `log`.
+    ///
+    /// # Errors
+    /// When the file cannot be made, or QEMU does not start.
+    pub fn start_recorded(&self, firmware: Firmware, log: &Path) -> Result<Machine> {
+        fs::File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
+        Machine::start(&self.power_on(firmware, Some(log)))
+    }
+
+    fn power_on(&self, firmware: Firmware, log: Option<&Path>) -> Start {
+        Start::Disk {
             firmware,
             image: self.disk.path().to_path_buf(),
             variables: self.variables.clone(),
-        })
+            log: log.map(Path::to_path_buf),
+        }
     }
 }
 

@@ -63,6 +63,7 @@ fn boots(firmware: Firmware, disk: &Disk, scratch: &Scratch) -> Result<Outcome> 
         firmware,
         image: disk.path().to_path_buf(),
         variables: scratch.join("variables"),
+        log: None,
     };
     let mut machine = Machine::start(&start)?;
     machine

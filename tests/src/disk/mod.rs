@@ -145,6 +145,15 @@ impl Disk {
         )
     }
 
+    /// The same parts in another file.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            ..self.clone()
+        }
+    }
+
     /// Copies the image, holes kept, to another file: one prepared disk serves many tests.
     ///
     /// # Errors
@@ -152,9 +161,6 @@ impl Disk {
     pub fn copy_to(&self, path: &Path) -> Result<Self> {
         let mut copy = crate::run::command("cp", ["--sparse=always", "--reflink=auto"]);
         crate::run::quiet(copy.arg(&self.path).arg(path))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            ..self.clone()
-        })
+        Ok(self.at(path))
     }
 }

@@ -50,6 +50,8 @@ pub enum Start {
         image: PathBuf,
         /// UEFI only: the file of variables; made when absent.
         variables: PathBuf,
+        /// Where every write and flush is noted, if at all.
+        log: Option<PathBuf>,
     },
     /// A kernel loaded by QEMU itself, with an optional disk.
     Kernel {
@@ -217,6 +219,7 @@ fn command(start: &Start, accel: Accel, processors: u8) -> Result<Command> {
             firmware,
             image,
             variables,
+            ..
         } => {
             if *firmware == Firmware::Uefi {
                 add_uefi(&mut qemu, variables)?;
@@ -238,11 +241,16 @@ fn command(start: &Start, accel: Accel, processors: u8) -> Result<Command> {
         }
     };
     if let Some(image) = image {
-        let path = image.to_string_lossy().replace(',', ",,");
-        // The lock keeps a second QEMU, and a mistake of ours, away from a disk in use.
-        qemu.arg("-drive").arg(format!(
-            "if=none,id=disk,format=raw,discard=unmap,file.locking=on,file={path}"
-        ));
+        match start {
+            Start::Disk { log: Some(log), .. } => add_recorded(&mut qemu, image, log),
+            Start::Disk { log: None, .. } | Start::Kernel { .. } => {
+                // The lock keeps a second QEMU, and a mistake of ours, away from a disk in use.
+                qemu.arg("-drive").arg(format!(
+                    "if=none,id=disk,format=raw,discard=unmap,file.locking=on,file={}",
+                    value(image)
+                ));
+            }
+        }
         // A kernel that QEMU loads itself counts as the first thing to boot.
         let first = matches!(start, Start::Disk { .. });
         let device = if first {
@@ -253,6 +261,26 @@ fn command(start: &Start, accel: Accel, processors: u8) -> Result<Command> {
         qemu.args(["-device", device]);
     }
     Ok(qemu)
+}
+
+/// A disk whose every write, flush and discard goes into `log`, in order (QEMU's filter `blklogwrites`).
+fn add_recorded(qemu: &mut Command, image: &Path, log: &Path) {
+    for (node, file) in [("image", image), ("log", log)] {
+        qemu.arg("-blockdev").arg(format!(
+            "driver=raw,node-name={node},discard=unmap,file.driver=file,file.locking=on,file.discard=unmap,\
+             file.filename={}",
+            value(file)
+        ));
+    }
+    qemu.args([
+        "-blockdev",
+        "driver=blklogwrites,node-name=disk,file=image,log=log",
+    ]);
+}
+
+/// A file name as a value of an option: a comma would end it.
+fn value(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
 }
 
 fn add_uefi(qemu: &mut Command, variables: &Path) -> Result<()> {

@@ -35,7 +35,7 @@ const KERNEL_TESTS: &[&str] = &[
     "programs",
 ];
 /// Tests that boot machines.
-const MACHINE_TESTS: &[&str] = &["loaders", "boot", "hook_boots"];
+const MACHINE_TESTS: &[&str] = &["loaders", "boot", "hook_boots", "powercut"];
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;

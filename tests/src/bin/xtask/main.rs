@@ -2,12 +2,14 @@
 //!
 //! - `check.rs`: `test`: everything that must hold before a change goes in;
 //! - `bench.rs`: `bench`: figures against their goals;
+//! - `powercut.rs`: `powercut`: every state a cut of the power may leave, not only the sample of the tests;
 //! - `demo.rs`, `story.rs`: `demo`: the system in QEMU, for a person or played by itself.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod check;
 mod demo;
+mod powercut;
 mod story;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +31,8 @@ enum Verb {
     Test(check::Options),
     /// Boots a Debian snapshot in QEMU and hands you its console, or plays the whole story
     Demo(demo::Options),
+    /// Records a guest while rootctl works, and judges every state in which a cut of the power may leave its disk
+    Powercut(powercut::Options),
     /// Measures what the documents promise
     Bench(bench::Options),
 }
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
     let done = match front.verb {
         Verb::Test(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
+        Verb::Powercut(options) => powercut::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|why| {
