@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Run a command in a copy of a snapshot; success keeps the copy as a new snapshot
     Run(Run),
+    /// Look whether everything in the store and on the ESP is as it should be; exit status 1: it is not
+    Doctor(Doctor),
     /// Make a snapshot the next one to boot, on trial
     Deploy(Deploy),
     /// Judge the running snapshot: good, or with --reject not
@@ -114,6 +116,8 @@ pub(crate) enum Snap {
     Delete(SnapDelete),
     /// Bring deleted snapshots back, with the /etc they had
     Undelete(SnapUndelete),
+    /// Read snapshots to the last byte: whether they are what was published; exit status 1: they are not
+    Verify(SomeTargets),
     /// Delete what no rule keeps, and throw away what was deleted long ago
     Gc(SnapGc),
 }
@@ -183,6 +187,14 @@ pub(crate) struct SnapNote {
 pub(crate) struct OneTarget {
     /// Which snapshot
     pub(crate) target: String,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// First finish what an interrupted change left: record, menu, boot files on the ESP, unfinished work
+    #[arg(long)]
+    pub(crate) fix: bool,
 }
 
 /// A command about some snapshots.

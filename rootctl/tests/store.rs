@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
+//! | `store/doctor.rs` | what is broken is found |
 //! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
@@ -29,6 +30,8 @@ mod cuts;
 mod damage;
 #[path = "store/diff.rs"]
 mod diff;
+#[path = "store/doctor.rs"]
+mod doctor;
 #[path = "store/gc.rs"]
 mod gc;
 #[path = "store/life.rs"]
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         diff::TESTS,
         tree::TESTS,
         gc::TESTS,
+        doctor::TESTS,
     ]
     .concat();
     let trials = tests

@@ -19,7 +19,14 @@ const MOST: usize = 128;
 pub(crate) fn keep(session: &mut Session, ask: &Keep, progress: &mut Progress<'_>) -> Result<Kept> {
     let mut ids = Vec::new();
     for target in &ask.targets {
-        let id = session.resolve(target)?;
+        let id = match session.resolve(target) {
+            Ok(id) => id,
+            // One that is lost can still be let go, by its number.
+            Err(error) => match lost(session, target) {
+                Some(id) if !ask.keep => id,
+                _ => return Err(error),
+            },
+        };
         if ask.keep {
             session.whole(id)?;
         }
@@ -51,6 +58,12 @@ pub(crate) fn keep(session: &mut Session, ask: &Keep, progress: &mut Progress<'_
         reconcile(session, progress)?;
     }
     Ok(Kept { ids, all })
+}
+
+/// A kept snapshot that is not there any more.
+fn lost(session: &Session, target: &str) -> Option<SnapshotId> {
+    let id = target.parse().ok()?;
+    session.record.state()?.pins.contains(&id).then_some(id)
 }
 
 fn after(state: &State, ids: &[SnapshotId], keep: bool) -> State {

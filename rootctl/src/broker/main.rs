@@ -23,6 +23,7 @@
 //! | `run` | a command in a copy of a snapshot |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
 //! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
+//! | `doctor` | every rule of the layout; a snapshot to the last byte |
 //! | `gc` | snapshots that no rule keeps |
 //! | `relabel`, `keep` | names and notes; what nothing deletes |
 //! | `checks`, `boot_files` | what a root must have before it is published; its kernel and initramfs |
@@ -38,6 +39,7 @@ mod copy;
 mod delete;
 mod deploy;
 mod diff;
+mod doctor;
 mod esp;
 mod gc;
 mod guard;

@@ -1,6 +1,7 @@
 //! What every change does first: finish what a power cut interrupted, so that record, menu and loader agree again.
 //!
-//! Nothing here may stop the change itself: what cannot be put right now is said and left.
+//! Nothing here may stop the change itself: what cannot be put right now is said and left. `doctor --fix` does this alone,
+//! and reads the boot files on the ESP as well.
 
 use anyhow::Result;
 use rootspec::SnapshotId;
@@ -16,8 +17,26 @@ use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::store::trash;
 
+/// How boot files on the ESP are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// By name and size.
+    Names,
+    /// Whole: what the menu names is hashed.
+    Contents,
+}
+
 /// Puts the store and the ESP in order.
 pub(crate) fn reconcile(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
+    put_in_order(session, Look::Names, progress)
+}
+
+/// The same, with the content of the boot files, which may take a while.
+pub(crate) fn fix(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
+    put_in_order(session, Look::Contents, progress)
+}
+
+fn put_in_order(session: &mut Session, look: Look, progress: &mut Progress<'_>) -> Result<()> {
     match session.store.clear_tmp(session.lock()?) {
         Ok(0) => {}
         Ok(count) => progress.step(&format!("threw away {count} unfinished snapshots")),
@@ -26,7 +45,13 @@ pub(crate) fn reconcile(session: &mut Session, progress: &mut Progress<'_>) -> R
     if let Err(error) = trash::settle(&session.store, session.lock()?) {
         log(&format!("the trash is not in order: {}", words(&error)));
     }
-    if let Err(error) = agree(session, progress) {
+    if let Err(error) = both_slots(session, progress) {
+        log(&format!(
+            "the state record keeps one slot: {}",
+            words(&error)
+        ));
+    }
+    if let Err(error) = agree(session, look, progress) {
         let why = words(&error);
         log(&format!("menu and record were not compared: {why}"));
         progress.step(&format!("the menu was not compared with the record: {why}"));
@@ -34,7 +59,19 @@ pub(crate) fn reconcile(session: &mut Session, progress: &mut Progress<'_>) -> R
     Ok(())
 }
 
-fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
+/// A record with one damaged slot has no second one to fall back to: it is written once more.
+fn both_slots(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
+    let Some(state) = session.record.state().cloned() else {
+        return Ok(());
+    };
+    if session.record.damage().is_empty() {
+        return Ok(());
+    }
+    progress.step("write the state record anew: a slot was damaged");
+    session.write_state(state)
+}
+
+fn agree(session: &mut Session, look: Look, progress: &mut Progress<'_>) -> Result<()> {
     let Some(state) = session.record.state().cloned() else {
         return Ok(());
     };
@@ -73,8 +110,12 @@ fn agree(session: &mut Session, progress: &mut Progress<'_>) -> Result<()> {
         &session.site.claim(),
         &facts,
     )?;
-    if facts.live.as_deref() != Some(plan.text.as_str()) {
+    let fits = facts.live.as_deref() == Some(plan.text.as_str());
+    if !fits {
         progress.step("write the menu anew: it did not fit the record");
+    }
+    let complete = plan.copies.iter().all(|copy| copy.present);
+    if !fits || !complete || look == Look::Contents {
         apply::arrange(
             &session.store,
             &plan,

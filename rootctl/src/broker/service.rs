@@ -16,8 +16,8 @@ use crate::progress::{Progress, log};
 use crate::session::Session;
 use crate::site::Site;
 use crate::{
-    confirm, copy, delete, deploy, diff, gc, import, initramfs, keep, relabel, rollback, run,
-    status, undelete, units,
+    confirm, copy, delete, deploy, diff, doctor, gc, import, initramfs, keep, reconcile, relabel,
+    rollback, run, status, undelete, units,
 };
 
 /// A reply.
@@ -113,6 +113,19 @@ impl<'a> Service<'a> {
                 };
                 json(diff::diff(&self.look()?, &take(given)?, reader, progress)?)?
             }
+            method::DOCTOR => {
+                let ask: store::Doctor = take(given)?;
+                let session = match ask.fix {
+                    Some(true) => self.fix(progress)?,
+                    Some(false) | None => self.look()?,
+                };
+                json(doctor::doctor(&session))?
+            }
+            method::VERIFY => {
+                // It reads for minutes.
+                self.must_be_allowed()?;
+                json(doctor::verify(&self.look()?, &take(given)?, progress)?)?
+            }
             method::NEW => json(copy::new(
                 &mut self.change("snap new", progress)?,
                 &take(given)?,
@@ -202,6 +215,14 @@ impl<'a> Service<'a> {
     fn change(&self, verb: &str, progress: &mut Progress<'_>) -> Result<Session> {
         self.must_be_allowed()?;
         Session::change(Site::find(self.args)?, verb, progress)
+    }
+
+    /// The store, locked, with everything put in order that can be.
+    fn fix(&self, progress: &mut Progress<'_>) -> Result<Session> {
+        self.must_be_allowed()?;
+        let mut session = Session::lock_only(Site::find(self.args)?, "doctor --fix")?;
+        reconcile::fix(&mut session, progress)?;
+        Ok(session)
     }
 
     /// A dry run only looks: it takes no lock and puts nothing in order.
@@ -320,6 +341,7 @@ mod tests {
             method::DELETE,
             method::UNDELETE,
             method::COLLECT,
+            method::VERIFY,
             method::LABEL,
             method::KEEP,
             method::RUN,

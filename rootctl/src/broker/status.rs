@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use rootspec::SnapshotId;
+use rootspec::protocol::init::Problem;
 use rootspec::protocol::store::{List, One, Snapshot, SnapshotList, Status, TrialStatus};
 use rootspec::state::State;
 use rootspec::trial::Phase;
@@ -13,6 +14,9 @@ use crate::guard;
 use crate::session::Session;
 use crate::store::list::{Entry, living_parent};
 use crate::store::trash;
+
+/// Does what the next change would do as well, and nothing else.
+pub(crate) const FIX: &str = "rootctl doctor --fix";
 
 /// The store as a whole.
 pub(crate) fn status(session: &Session) -> Result<Status> {
@@ -69,7 +73,7 @@ fn warnings(session: &Session) -> Vec<String> {
         )),
         Some(state) => {
             all.extend(session.record.damage().iter().map(|damage| {
-                format!("the state record is damaged ({damage}); the other slot counts. The next change repairs it")
+                format!("the state record is damaged ({damage}); the other slot counts. Next: {FIX}")
             }));
             all.extend(state_warnings(state));
         }
@@ -92,17 +96,17 @@ fn warnings(session: &Session) -> Vec<String> {
         }
     }
     if let Err(error) = &session.settings {
-        all.push(with_next(error));
+        all.push(with_next(guard::reply(error).1));
     }
-    if let Err(error) = compare(session, &mut all) {
-        all.push(with_next(&error));
+    match compare(session) {
+        Ok(odd) => all.extend(odd.into_iter().map(with_next)),
+        Err(error) => all.push(with_next(guard::reply(&error).1)),
     }
     all
 }
 
-/// An error as a warning: with the next command, where there is one.
-fn with_next(error: &anyhow::Error) -> String {
-    let (_, problem) = guard::reply(error);
+/// A problem as a warning: with the next command, where there is one.
+fn with_next(problem: Problem) -> String {
     match problem.next {
         Some(next) => format!("{}. Next: {next}", problem.reason),
         None => problem.reason,
@@ -113,7 +117,7 @@ fn state_warnings(state: &State) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(id) = state.confirming {
         all.push(format!(
-            "snapshot {id} is becoming the default and that was interrupted; the next change finishes it. Next: rootctl boot-ok"
+            "snapshot {id} is becoming the default and that was interrupted; the next change finishes it. Next: {FIX}"
         ));
     }
     if let Some(trial) = state.trial.as_ref().filter(|t| t.phase == Phase::Failed) {
@@ -126,20 +130,30 @@ fn state_warnings(state: &State) -> Vec<String> {
     all
 }
 
-/// Looks whether the menu on the ESP is the one of the record.
-fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
+/// Looks whether the menu on the ESP is the one of the record; what is odd, with the next command.
+pub(crate) fn compare(session: &Session) -> Result<Vec<Problem>> {
+    let mut all = Vec::new();
+    let mut odd = |reason: String, next: &str| {
+        all.push(Problem {
+            reason,
+            next: Some(next.to_owned()),
+        });
+    };
     let (Some(state), Ok(settings)) = (session.current(), &session.settings) else {
-        return Ok(());
+        return Ok(all);
     };
     if !session.site.has_esp() {
-        return Ok(());
+        return Ok(all);
     }
     let esp_dir = session.site.esp()?;
     let mut facts = esp::look(esp_dir.path(), settings)?;
     for shadow in std::mem::take(&mut facts.shadows) {
-        all.push(format!(
-            "the ESP holds a second Limine config, {shadow}, which some versions read instead of ours. Next: rename it"
-        ));
+        odd(
+            format!(
+                "the ESP holds a second Limine config, {shadow}, which some versions read instead of ours"
+            ),
+            "rename it",
+        );
     }
     let plan = plan::plan(
         state,
@@ -149,21 +163,20 @@ fn compare(session: &Session, all: &mut Vec<String>) -> Result<()> {
         &facts,
     )?;
     match &facts.live {
-        None => all.push("there is no boot menu on the ESP; the next change writes it".into()),
+        None => odd("there is no boot menu on the ESP".to_owned(), FIX),
         Some(live) if *live != plan.text => {
-            all.push(
-                "the boot menu does not fit the record; the next change writes it anew".into(),
-            );
+            odd("the boot menu does not fit the record".to_owned(), FIX);
         }
         Some(_) => {}
     }
     for copy in plan.copies.iter().filter(|copy| !copy.present) {
-        all.push(format!(
-            "{} of snapshot {} is missing on the ESP; the next change brings it",
+        let what = format!(
+            "{} of snapshot {} is missing on the ESP",
             copy.part, copy.snapshot
-        ));
+        );
+        odd(what, FIX);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// All snapshots, or all deleted ones.

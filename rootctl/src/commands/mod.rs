@@ -5,6 +5,7 @@ mod boot_ok;
 mod completion;
 mod deploy;
 mod diff;
+mod doctor;
 mod initramfs;
 mod man;
 mod power;
@@ -58,6 +59,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Snap(verb) => snap::run(context, verb),
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Doctor(args) => doctor::run(context, &args),
         Command::Deploy(args) => deploy::run(context, args),
         Command::BootOk(args) => boot_ok::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),

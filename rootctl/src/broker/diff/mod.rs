@@ -197,12 +197,17 @@ fn must_be_tree(store: &Store, meta: &Meta) -> Result<Member> {
         .err();
     }
     let path = store.snapshot(meta.id).join(names::ROOT);
-    let found = subvol::info(&path)?;
-    let published = tree::file_made_in(&store.snapshot(meta.id), names::META)?;
-    if found.access == Access::ReadWrite || found.changed_in > published {
+    if subvol::info(&path)?.access == Access::ReadWrite || was_changed(store, meta)? {
         sys::btrfs::sync(sys::btrfs::open(&path)?)?;
     }
     member(store, meta).with_context(|| format!("cannot describe snapshot {}", meta.id))
+}
+
+/// True if something in the root was written after the snapshot was published, as far as it came to the disk.
+pub(crate) fn was_changed(store: &Store, meta: &Meta) -> Result<bool> {
+    let dir = store.snapshot(meta.id);
+    let changed_in = subvol::info(&dir.join(names::ROOT))?.changed_in;
+    Ok(changed_in > tree::file_made_in(&dir, names::META)?)
 }
 
 fn member(store: &Store, meta: &Meta) -> Result<Member> {

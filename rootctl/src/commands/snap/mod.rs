@@ -37,6 +37,7 @@ pub(super) fn run(context: Context<'_>, verb: Snap) -> Result<Exit> {
         Snap::Unkeep(args) => keep::run(context, args, false),
         Snap::Delete(args) => delete::run(context, args),
         Snap::Undelete(args) => undelete::run(context, args),
+        Snap::Verify(args) => crate::commands::doctor::verify(context, args),
         Snap::Gc(args) => gc::run(context, args),
     }
 }
