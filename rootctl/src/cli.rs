@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Look whether everything in the store and on the ESP is as it should be; exit status 1: it is not
     Doctor(Doctor),
+    /// What was done to the store, by whom, and what came of it
+    Log(Log),
     /// Make a snapshot the next one to boot, on trial
     Deploy(Deploy),
     /// Judge the running snapshot: good, or with --reject not
@@ -195,6 +197,17 @@ pub(crate) struct Doctor {
     /// First finish what an interrupted change left: record, menu, boot files on the ESP, unfinished work
     #[arg(long)]
     pub(crate) fix: bool,
+}
+
+/// `log`
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// At most so many operations, the newest
+    #[arg(short, long, value_name = "N", default_value_t = 30)]
+    pub(crate) lines: u32,
+    /// Only those that have to do with this snapshot; it need not exist any more
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) snapshot: Option<String>,
 }
 
 /// A command about some snapshots.

@@ -5,6 +5,7 @@
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
 //! | `store/doctor.rs` | what is broken is found |
+//! | `store/log.rs` | what the journal tells, and that it stands in nobody's way |
 //! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
@@ -36,6 +37,8 @@ mod doctor;
 mod gc;
 #[path = "store/life.rs"]
 mod life;
+#[path = "store/log.rs"]
+mod log;
 #[path = "store/shared.rs"]
 mod shared;
 #[path = "store/socket.rs"]
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         tree::TESTS,
         gc::TESTS,
         doctor::TESTS,
+        log::TESTS,
     ]
     .concat();
     let trials = tests

@@ -14,6 +14,10 @@ pub mod store {
     pub const STATE: &str = "state.ab";
     /// Locked (flock) by whoever changes the store.
     pub const LOCK: &str = "lock";
+    /// The journal: a line of JSON for each operation.
+    pub const LOG: &str = "log";
+    /// The journal before that, put aside when it had become too long.
+    pub const LOG_OLD: &str = "log.1";
     /// One directory per published snapshot.
     pub const SNAPS: &str = "snaps";
     /// One read-write subvolume per deployment: its live `/etc`.

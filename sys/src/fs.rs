@@ -204,6 +204,33 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     file.sync_all().cannot("sync", path)
 }
 
+/// Adds to the end of a file, in one write that is not waited for on its way to the disk. An absent file is made, with
+/// `mode`. What is written only in part is taken back.
+///
+/// # Errors
+/// It is no ordinary file, a link has its name, or it cannot be written whole.
+pub fn append(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
+    // Whatever else has the name: nothing is waited for, and no link is followed.
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file: File = rustix::fs::openat(CWD, path, flags, Mode::from_raw_mode(mode))
+        .cannot("open", path)?
+        .into();
+    let before = file.metadata().cannot("look at", path)?;
+    if !before.is_file() {
+        return Err(SysError::invalid("write", path, "it is no ordinary file"));
+    }
+    let written = rustix::io::write(&file, bytes).cannot("write", path)?;
+    if written < bytes.len() {
+        // Best effort: half a line is skipped by whoever reads it.
+        drop(file.set_len(before.len()));
+        let why = format!("only {written} of {} bytes went through", bytes.len());
+        return Err(SysError::invalid("write", path, why));
+    }
+    Ok(())
+}
+
 /// Overwrites a part of an existing file in place and waits until it is on the disk; the file is never truncated.
 ///
 /// # Errors
@@ -439,6 +466,31 @@ mod tests {
                 .unwrap_err()
                 .is_absent()
         );
+    }
+
+    #[test]
+    fn lines_are_added_to_ordinary_files_and_to_nothing_else() {
+        let dir = TestDir::new("append");
+        let file = dir.join("f");
+        append(&file, b"one\n", 0o600).unwrap();
+        append(&file, b"two\n", 0o600).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"one\ntwo\n");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        std::os::unix::fs::symlink(&file, dir.join("link")).unwrap();
+        let pipe = dir.join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        // With a reader it could be written to.
+        let _reader = read_end(&pipe);
+        for other in [dir.join("link"), pipe, dir.path().to_owned()] {
+            append(&other, b"x", 0o600).unwrap_err();
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), b"one\ntwo\n");
+    }
+
+    fn read_end(pipe: &Path) -> OwnedFd {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, pipe, flags, Mode::empty()).unwrap()
     }
 
     #[test]

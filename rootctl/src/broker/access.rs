@@ -27,13 +27,21 @@ pub(crate) fn may_change(peer: &Peer, changers: &Changers, groups: &str, users: 
     if group.get(2).and_then(|gid| gid.parse().ok()) == Some(peer.gid) {
         return true;
     }
-    let uid = peer.uid.to_string();
-    let Some(user) = records(users).find(|fields| fields.get(2) == Some(&uid.as_str())) else {
-        return false;
-    };
     let members = group.get(3).copied().unwrap_or_default();
-    let user = user.first().copied().unwrap_or_default();
-    !user.is_empty() && members.split(',').any(|member| member == user)
+    let user = name_of(peer.uid, users);
+    user.is_some_and(|user| members.split(',').any(|member| member == user))
+}
+
+/// The name of a user of this system.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    name_of(uid, &sys::fs::read_text("/etc/passwd", 4 << 20).ok()?)
+}
+
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    let uid = uid.to_string();
+    let user = records(users).find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+    let name = user.first().filter(|name| !name.is_empty())?;
+    Some((*name).to_owned())
 }
 
 /// Lines of colon-separated fields: passwd(5), group(5).

@@ -23,6 +23,7 @@
 //! | `run` | a command in a copy of a snapshot |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
 //! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
+//! | `journal` | what was done, by whom, and what came of it |
 //! | `doctor` | every rule of the layout; a snapshot to the last byte |
 //! | `gc` | snapshots that no rule keeps |
 //! | `relabel`, `keep` | names and notes; what nothing deletes |
@@ -45,6 +46,7 @@ mod gc;
 mod guard;
 mod import;
 mod initramfs;
+mod journal;
 mod keep;
 mod menu;
 mod oneshot;

@@ -12,12 +12,14 @@ use crate::access::{Changers, may_change_here};
 use crate::args::Args;
 use crate::diff::Reader;
 use crate::guard::{self, Guard};
+use crate::journal::{self, Asked, Journal};
 use crate::progress::{Progress, log};
-use crate::session::Session;
+use crate::session::{First, Session};
 use crate::site::Site;
+use crate::store::Store;
 use crate::{
-    confirm, copy, delete, deploy, diff, doctor, gc, import, initramfs, keep, reconcile, relabel,
-    rollback, run, status, undelete, units,
+    confirm, copy, delete, deploy, diff, doctor, gc, import, initramfs, keep, relabel, rollback,
+    run, status, undelete, units,
 };
 
 /// A reply.
@@ -102,7 +104,21 @@ impl<'a> Service<'a> {
 
     /// Does the work of a method; `None` when there is no such method.
     fn work(&self, name: &str, given: Value, progress: &mut Progress<'_>) -> Result<Option<Value>> {
-        let value = match name {
+        let asked = Asked {
+            peer: &self.peer,
+            method: name,
+            given: &given,
+        };
+        match self.looking(asked, progress)? {
+            Some(value) => Ok(Some(value)),
+            None => self.changing(asked, progress),
+        }
+    }
+
+    /// The methods that change nothing in the store.
+    fn looking(&self, asked: Asked<'_>, progress: &mut Progress<'_>) -> Result<Option<Value>> {
+        let given = asked.given;
+        let value = match asked.method {
             method::STATUS => json(status::status(&self.look()?)?)?,
             method::LIST => json(status::list(&self.look()?, &take(given)?)?)?,
             method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
@@ -113,93 +129,111 @@ impl<'a> Service<'a> {
                 };
                 json(diff::diff(&self.look()?, &take(given)?, reader, progress)?)?
             }
-            method::DOCTOR => {
-                let ask: store::Doctor = take(given)?;
-                let session = match ask.fix {
-                    Some(true) => self.fix(progress)?,
-                    Some(false) | None => self.look()?,
-                };
-                json(doctor::doctor(&session))?
-            }
             method::VERIFY => {
                 // It reads for minutes.
                 self.must_be_allowed()?;
                 json(doctor::verify(&self.look()?, &take(given)?, progress)?)?
             }
-            method::NEW => json(copy::new(
-                &mut self.change("snap new", progress)?,
-                &take(given)?,
-            )?)?,
-            method::DELETE => {
-                let ask: store::Delete = take(given)?;
-                let mut session =
-                    self.plan_or_change(ask.dry_run, None, "snap delete", progress)?;
-                json(delete::delete(&mut session, &ask)?)?
-            }
-            method::UNDELETE => {
-                let ask: store::Undelete = take(given)?;
-                let mut session =
-                    self.plan_or_change(ask.dry_run, None, "snap undelete", progress)?;
-                json(undelete::undelete(&mut session, &ask, progress)?)?
-            }
-            method::COLLECT => {
-                let ask: store::Collect = take(given)?;
-                let mut session = self.plan_or_change(ask.dry_run, None, "snap gc", progress)?;
-                json(gc::collect(&mut session, &ask, progress)?)?
-            }
-            method::LABEL => {
-                let ask: store::Label = take(given)?;
-                let mut session =
-                    self.plan_or_change(ask.dry_run, None, "snap rename", progress)?;
-                json(relabel::relabel(&mut session, &ask, progress)?)?
-            }
-            method::KEEP => {
-                let ask: store::Keep = take(given)?;
-                let mut session = self.plan_or_change(ask.dry_run, None, "snap keep", progress)?;
-                json(keep::keep(&mut session, &ask, progress)?)?
-            }
-            method::RUN => {
-                let ask: store::Run = take(given)?;
-                json(run::run(&mut self.change("run", progress)?, ask, progress)?)?
-            }
-            method::DEPLOY => {
-                let ask: store::Deploy = take(given)?;
-                let replace = ask.replace_menu;
-                let mut session = self.plan_or_change(ask.dry_run, replace, "deploy", progress)?;
-                json(deploy::deploy(&mut session, &ask, progress)?)?
+            method::LOG => {
+                // It holds what others typed.
+                self.must_be_allowed()?;
+                json(journal::show(&self.look()?, &take(given)?)?)?
             }
             method::CHECK_UNITS => {
                 // It starts a program of the snapshot.
                 self.must_be_allowed()?;
                 json(units::check(&self.look()?, &take(given)?)?)?
             }
-            method::BOOT_OK => {
-                let ask: store::BootOk = take(given)?;
-                let mut session = match ask.reject {
-                    Some(_) => {
-                        self.must_be_allowed()?;
-                        Session::lock_only(Site::find(self.args)?, "boot-ok")?
-                    }
-                    None => self.change("boot-ok", progress)?,
-                };
-                confirm::boot_ok(&mut session, &ask, progress)?;
-                json(status::status(&session)?)?
+            method::BUILD_INITRAMFS => {
+                self.must_be_allowed()?;
+                json(initramfs::build_to_file(&take(given)?, progress)?)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    /// The methods that change the store, unless only a plan is wanted.
+    fn changing(&self, asked: Asked<'_>, progress: &mut Progress<'_>) -> Result<Option<Value>> {
+        let given = asked.given;
+        let value = match asked.method {
+            method::NEW => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, _| copy::new(session, &ask))?
+            }
+            method::DELETE => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, _| delete::delete(session, &ask))?
+            }
+            method::UNDELETE => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    undelete::undelete(session, &ask, progress)
+                })?
+            }
+            method::COLLECT => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    gc::collect(session, &ask, progress)
+                })?
+            }
+            method::LABEL => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    relabel::relabel(session, &ask, progress)
+                })?
+            }
+            method::KEEP => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    keep::keep(session, &ask, progress)
+                })?
+            }
+            method::RUN => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    run::run(session, ask, progress)
+                })?
+            }
+            method::DEPLOY => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    deploy::deploy(session, &ask, progress)
+                })?
             }
             method::ROLLBACK => {
-                let ask: store::Rollback = take(given)?;
-                let replace = ask.replace_menu;
-                let mut session =
-                    self.plan_or_change(ask.dry_run, replace, "rollback", progress)?;
-                json(rollback::rollback(&mut session, &ask, progress)?)?
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    rollback::rollback(session, &ask, progress)
+                })?
+            }
+            method::BOOT_OK => {
+                let ask: store::BootOk = take(given)?;
+                let first = match ask.reject {
+                    Some(_) => First::Nothing,
+                    None => First::Reconcile,
+                };
+                self.locked(asked, first, progress, |session, progress| {
+                    confirm::boot_ok(session, &ask, progress)?;
+                    status::status(session)
+                })?
+            }
+            method::DOCTOR => {
+                let ask: store::Doctor = take(given)?;
+                match ask.fix {
+                    Some(true) => self.locked(asked, First::Fix, progress, |session, _| {
+                        Ok(doctor::doctor(session))
+                    })?,
+                    Some(false) | None => json(doctor::doctor(&self.look()?))?,
+                }
             }
             method::INIT => {
                 self.must_be_allowed()?;
                 let site = Site::find(self.args)?;
-                json(import::init(site, take(given)?, progress)?)?
-            }
-            method::BUILD_INITRAMFS => {
-                self.must_be_allowed()?;
-                json(initramfs::build_to_file(&take(given)?, progress)?)?
+                let store = Store::at(&site.top);
+                let made = import::init(site, take(given)?, progress)?;
+                journal::first(&store, asked, made.id, progress);
+                json(made)?
             }
             _ => return Ok(None),
         };
@@ -211,34 +245,41 @@ impl<'a> Service<'a> {
         Session::look(Site::find(self.args)?)
     }
 
-    /// The store, locked, with everything finished that was interrupted.
-    fn change(&self, verb: &str, progress: &mut Progress<'_>) -> Result<Session> {
-        self.must_be_allowed()?;
-        Session::change(Site::find(self.args)?, verb, progress)
-    }
-
-    /// The store, locked, with everything put in order that can be.
-    fn fix(&self, progress: &mut Progress<'_>) -> Result<Session> {
-        self.must_be_allowed()?;
-        let mut session = Session::lock_only(Site::find(self.args)?, "doctor --fix")?;
-        reconcile::fix(&mut session, progress)?;
-        Ok(session)
-    }
-
-    /// A dry run only looks: it takes no lock and puts nothing in order.
-    fn plan_or_change(
+    /// Changes the store, after everything was finished that was interrupted. A dry run only looks: it takes no lock, puts
+    /// nothing in order and leaves no line in the journal.
+    fn change<T: Serialize>(
         &self,
-        dry_run: Option<bool>,
-        replace_menu: Option<bool>,
-        verb: &str,
+        asked: Asked<'_>,
         progress: &mut Progress<'_>,
-    ) -> Result<Session> {
-        if dry_run == Some(true) {
-            return Session::look(Site::find(self.args)?.with_menu(replace_menu));
+        work: impl FnOnce(&mut Session, &mut Progress<'_>) -> Result<T>,
+    ) -> Result<Value> {
+        if asked.says("dry_run") == Some(true) {
+            return json(work(&mut Session::look(self.site(asked)?)?, progress)?);
         }
+        self.locked(asked, First::Reconcile, progress, work)
+    }
+
+    /// Works on the locked store, and writes down what came of it.
+    fn locked<T: Serialize>(
+        &self,
+        asked: Asked<'_>,
+        first: First,
+        progress: &mut Progress<'_>,
+        work: impl FnOnce(&mut Session, &mut Progress<'_>) -> Result<T>,
+    ) -> Result<Value> {
         self.must_be_allowed()?;
-        let site = Site::find(self.args)?.with_menu(replace_menu);
-        Session::change(site, verb, progress)
+        let mut session = Session::locked(self.site(asked)?, asked.verb())?;
+        let mut journal = Journal::begin(&session, asked);
+        let done = session.prepare(first, progress).and_then(|()| {
+            journal.in_order(&session);
+            json(work(&mut session, progress)?)
+        });
+        journal.end(&session, &done, progress);
+        done
+    }
+
+    fn site(&self, asked: Asked<'_>) -> Result<Site> {
+        Ok(Site::find(self.args)?.with_menu(asked.says("replace_menu")))
     }
 
     fn must_be_allowed(&self) -> Result<()> {
@@ -263,8 +304,11 @@ fn own_user() -> Option<u32> {
     Some(std::os::unix::fs::MetadataExt::uid(&own))
 }
 
-fn take<T: DeserializeOwned>(given: Value) -> Result<T> {
-    let given = if given.is_null() { json!({}) } else { given };
+fn take<T: DeserializeOwned>(given: &Value) -> Result<T> {
+    let given = match given {
+        Value::Null => json!({}),
+        given => given.clone(),
+    };
     serde_json::from_value(given)
         .map_err(|error| Guard::usage(format!("the request is not understood: {error}")).into())
 }
@@ -342,6 +386,7 @@ mod tests {
             method::UNDELETE,
             method::COLLECT,
             method::VERIFY,
+            method::LOG,
             method::LABEL,
             method::KEEP,
             method::RUN,

@@ -15,7 +15,7 @@ use crate::store::list::{self, Entry};
 use crate::store::settings::Settings;
 use crate::store::{Store, StoreLock, trash};
 
-/// An open store with everything read. Changes need the lock, which only [`Session::change`] has.
+/// An open store with everything read. Changes need the lock, which only [`Session::locked`] has.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Where it is.
@@ -33,6 +33,17 @@ pub(crate) struct Session {
     lock: Option<StoreLock>,
 }
 
+/// What is done before a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// What was interrupted is finished.
+    Reconcile,
+    /// The same, and boot files on the ESP are read.
+    Fix,
+    /// Nothing: for a verdict that an unfinished confirmation must not forestall.
+    Nothing,
+}
+
 impl Session {
     /// Reads everything; locks and writes nothing. Works on whatever is left of a damaged store.
     pub(crate) fn look(site: Site) -> Result<Self> {
@@ -42,20 +53,21 @@ impl Session {
         Ok(session)
     }
 
-    /// Takes the lock, then finishes what an earlier change could not.
-    pub(crate) fn change(site: Site, verb: &str, progress: &mut Progress<'_>) -> Result<Self> {
-        let mut session = Self::lock_only(site, verb)?;
-        reconcile::reconcile(&mut session, progress)?;
-        Ok(session)
-    }
-
-    /// Takes the lock and finishes nothing: for a verdict that an unfinished confirmation must not forestall.
-    pub(crate) fn lock_only(site: Site, verb: &str) -> Result<Self> {
+    /// Takes the lock. Before anything is changed, [`Session::prepare`] has its turn.
+    pub(crate) fn locked(site: Site, verb: &str) -> Result<Self> {
         let store = Store::open(&site.top)?;
         let lock = store.lock(verb)?;
-        let session = Self::read(site, store, Some(lock))?;
-        session.record.must_be_ours()?;
-        Ok(session)
+        Self::read(site, store, Some(lock))
+    }
+
+    /// Makes sure that the store may be changed, and finishes what an earlier change could not.
+    pub(crate) fn prepare(&mut self, first: First, progress: &mut Progress<'_>) -> Result<()> {
+        self.record.must_be_ours()?;
+        match first {
+            First::Reconcile => reconcile::reconcile(self, progress),
+            First::Fix => reconcile::fix(self, progress),
+            First::Nothing => Ok(()),
+        }
     }
 
     fn read(site: Site, store: Store, lock: Option<StoreLock>) -> Result<Self> {

@@ -6,7 +6,7 @@ use rootspec::SnapshotId;
 use rootspec::protocol::init::Problem;
 use rootspec::protocol::store::{List, One, Snapshot, SnapshotList, Status, TrialStatus};
 use rootspec::state::State;
-use rootspec::trial::Phase;
+use rootspec::trial::{Phase, Trial};
 
 use crate::deploy::plan;
 use crate::esp;
@@ -22,7 +22,7 @@ pub(crate) const FIX: &str = "rootctl doctor --fix";
 pub(crate) fn status(session: &Session) -> Result<Status> {
     let roles = session.roles();
     let report = session.site.report.as_ref();
-    let trial = session.current().and_then(|s| s.trial.as_ref());
+    let open = session.current().and_then(|s| s.trial.as_ref());
     Ok(Status {
         booted: roles.booted,
         mode: report.map(|report| report.mode.clone()),
@@ -30,13 +30,7 @@ pub(crate) fn status(session: &Session) -> Result<Status> {
         next: roles.next,
         good: roles.good,
         previous: roles.previous,
-        trial: trial.map(|trial| TrialStatus {
-            id: trial.id,
-            phase: phase(trial.phase).to_owned(),
-            attempts: trial.attempts,
-            tries_max: trial.tries_max,
-            reason: trial.reason.clone(),
-        }),
+        trial: open.map(trial),
         loader: session
             .settings
             .as_ref()
@@ -45,6 +39,17 @@ pub(crate) fn status(session: &Session) -> Result<Status> {
         snapshots: u32::try_from(session.entries.len()).unwrap_or(u32::MAX),
         warnings: warnings(session),
     })
+}
+
+/// Where a trial stands.
+pub(crate) fn trial(trial: &Trial) -> TrialStatus {
+    TrialStatus {
+        id: trial.id,
+        phase: phase(trial.phase).to_owned(),
+        attempts: trial.attempts,
+        tries_max: trial.tries_max,
+        reason: trial.reason.clone(),
+    }
 }
 
 fn phase(phase: Phase) -> &'static str {

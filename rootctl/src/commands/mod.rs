@@ -7,6 +7,7 @@ mod deploy;
 mod diff;
 mod doctor;
 mod initramfs;
+mod log;
 mod man;
 mod power;
 mod rollback;
@@ -60,6 +61,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Doctor(args) => doctor::run(context, &args),
+        Command::Log(args) => log::run(context, args),
         Command::Deploy(args) => deploy::run(context, args),
         Command::BootOk(args) => boot_ok::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),

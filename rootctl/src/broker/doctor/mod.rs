@@ -134,7 +134,14 @@ fn this_boot(session: &Session, found: &mut Found) {
 
 /// The store has the folders it needs, is closed to others, and holds nothing that is not ours.
 fn layout(session: &Session, found: &mut Found) {
-    const FILES: [&str; 4] = [names::FORMAT, names::STATE, names::LOCK, "settings.toml"];
+    const FILES: [&str; 6] = [
+        names::FORMAT,
+        names::STATE,
+        names::LOCK,
+        names::LOG,
+        names::LOG_OLD,
+        "settings.toml",
+    ];
     const FOLDERS: [&str; 4] = [names::SNAPS, names::ETC, names::OVER, names::TMP];
     let store = &session.store;
     match store.dir().metadata() {
