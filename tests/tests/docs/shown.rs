@@ -41,9 +41,9 @@ pub(crate) fn run_all_in_json() -> Result<Outcome> {
         _ => line.to_owned(),
     };
     let leaves = cli::leaves()?;
-    // Options, some with values, may stand before the verb.
+    // Options, some with values, may stand before the verb. A line of another program may hold any word.
     let verb_of = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let words: Vec<&str> = line.strip_prefix("rootctl ")?.split_whitespace().collect();
         let stands_at = |verb: &&Vec<String>| {
             words
                 .windows(verb.len())
