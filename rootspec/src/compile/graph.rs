@@ -95,6 +95,7 @@ pub(super) fn remove_cycles(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
 /// Takes out units that would start each other for ever, one end after the other.
 pub(super) fn remove_endless(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
     remove_each(drafts, problems, &CHAIN);
+    remove_each(drafts, problems, &HANDLER);
 }
 
 /// A kind of circle that must not be.
@@ -116,6 +117,13 @@ const ORDER: Circle = Circle {
 const CHAIN: Circle = Circle {
     what: "units start each other for ever, one end after the other",
     along: |says| matches!(says, Says::OnFailure | Says::OnSuccess),
+    against: |_| false,
+};
+
+/// Circles of needs alone are gone when this is looked for: there is a failure in each.
+const HANDLER: Circle = Circle {
+    what: "a unit is started when what it needs has failed, which starts that again, for ever",
+    along: |says| says == Says::OnFailure || says.is_need(),
     against: |_| false,
 };
 
