@@ -28,6 +28,7 @@ use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loading};
 use crate::logs::{Handover, Logs, Whose};
+use crate::renewal::Renewal;
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
@@ -36,7 +37,7 @@ use crate::{rescue, setup, words};
 
 const SIGNALS: u64 = token::OTHERS;
 pub(crate) const CONTROL: u64 = token::OTHERS + 1;
-const LOADER: u64 = token::OTHERS + 2;
+pub(crate) const LOADER: u64 = token::OTHERS + 2;
 const LOGGER: u64 = token::OTHERS + 3;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
@@ -78,6 +79,8 @@ pub(crate) struct Init {
     pub(crate) confirming: Option<Confirmation>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
     pub(crate) rejecting: Option<u64>,
+    /// The unit files are read again.
+    pub(crate) renewal: Option<Renewal>,
     /// There may be dead children left to collect.
     children: bool,
     /// The shutdown stage has been copied.
@@ -206,6 +209,7 @@ impl Init {
             gate: Gate::new(rules, trial, began),
             confirming: None,
             rejecting: None,
+            renewal: None,
             children: false,
             staged: false,
             program,
@@ -301,6 +305,7 @@ impl Init {
             logs,
             logger.filter(|when| *when > now),
             self.control.resting(),
+            self.renewal.as_ref().and_then(Renewal::due),
             self.children.then_some(now),
         ];
         all.into_iter().flatten().min()
@@ -406,6 +411,7 @@ impl Init {
         }
         self.judge();
         self.listen_again();
+        self.go_on_renewing();
         self.answer_waiting();
     }
 
@@ -505,7 +511,7 @@ impl Init {
 
     /// The default group is through: from now on the system runs.
     fn is_started(&mut self) {
-        let Some(group) = self.all.core.plan().find(&self.settings.default_group) else {
+        let Some(group) = self.all.core.find(&self.settings.default_group) else {
             return;
         };
         let record = self.all.core.record(group);

@@ -55,7 +55,7 @@ impl Init {
         if let Verdict::Bad(_) = self.verdict {
             self.all.hands.verdict = words;
             self.rejecting = Some(now.saturating_add(REJECT));
-            match self.all.core.plan().find(BOOT_BAD) {
+            match self.all.core.find(BOOT_BAD) {
                 Some(unit) => self.all.handle(Event::Start(unit)),
                 None => self.voice.shout(&format!(
                     "there is no unit {BOOT_BAD}: the verdict is not written down"
@@ -69,7 +69,7 @@ impl Init {
         let Some(confirming) = &mut self.confirming else {
             return;
         };
-        let unit = self.all.core.plan().find(BOOT_GOOD);
+        let unit = self.all.core.find(BOOT_GOOD);
         let seen = unit.map_or(Seen::Missing, |unit| seen(&self.all.core, unit));
         let step = confirming.step(now, seen);
         let why = confirming.why();
@@ -97,7 +97,7 @@ impl Init {
 
     /// A bad snapshot has been rejected, or that takes too long: back to the last good one.
     fn rejected(&mut self, late: bool) {
-        let unit = self.all.core.plan().find(BOOT_BAD);
+        let unit = self.all.core.find(BOOT_BAD);
         let through = unit.is_none_or(|unit| self.all.core.record(unit).is_settled());
         if through || late {
             self.rejecting = None;

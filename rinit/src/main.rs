@@ -12,6 +12,7 @@
 //! | `gate` | is this boot good? |
 //! | `confirm` | a good trial becomes the default, or is given up |
 //! | `judge` | acting on both |
+//! | `renewal` | unit files read again while the system runs |
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
@@ -31,6 +32,7 @@ mod init;
 mod judge;
 mod load;
 mod logs;
+mod renewal;
 mod rescue;
 mod setup;
 mod shutdown;

@@ -15,6 +15,7 @@ pub(crate) fn instead(why: String) -> Kept {
     let plan = Plan {
         units: vec![login()],
         problems: vec![why],
+        ..Plan::default()
     };
     Kept { settings, plan }
 }

@@ -445,6 +445,10 @@ pub(crate) enum Svc {
     Restart(ChangeUnits),
     /// Let units read their settings again
     Reload(ChangeUnits),
+    /// What it would do to take the unit files as they are now
+    Plan,
+    /// Take the unit files as they are now: do what svc plan shows
+    Apply,
     /// The log of a unit
     Logs(Logs),
     /// What is wrong with the unit files, before a boot finds out; exit status 1: errors

@@ -26,6 +26,7 @@
 //! | `nearest` | "did you mean" |
 #![forbid(unsafe_code)]
 
+pub mod changeover;
 pub mod civil;
 pub mod cmdline;
 pub mod compile;

@@ -13,7 +13,7 @@ pub use crate::units::{Address, Carries, Kill, Output, Place};
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -32,6 +32,8 @@ pub struct Plan {
     pub units: Vec<Unit>,
     /// What could not be used, for people: place, caret and reason.
     pub problems: Vec<String>,
+    /// Names of the units that these are about, where there is no such unit in the plan.
+    pub unusable: Vec<Box<str>>,
 }
 
 /// One unit. Times are milliseconds; `u64::MAX` is no limit.
@@ -379,6 +381,13 @@ impl Plan {
         Ok(bytes)
     }
 
+    /// Stands for the content: other plans have another one, unless somebody makes an effort.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let bytes = self.to_bytes().unwrap_or_default();
+        format!("{:x}-{:08x}", bytes.len(), crc32c::crc32c(&bytes))
+    }
+
     /// Reads the binary form and checks that every index points at a unit.
     ///
     /// # Errors
@@ -406,13 +415,14 @@ impl Plan {
         }
     }
 
-    /// The index of the unit called `name`.
+    /// The index of the unit called `name`. Units are in order of their names, but for those that a running supervisor has
+    /// got since.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<UnitIndex> {
-        let at = self
-            .units
-            .binary_search_by(|unit| (*unit.name).cmp(name))
-            .ok()?;
+        let sorted = self.units.binary_search_by(|unit| (*unit.name).cmp(name));
+        let at = sorted
+            .ok()
+            .or_else(|| self.units.iter().position(|unit| *unit.name == *name))?;
         UnitIndex::try_from(at).ok()
     }
 }

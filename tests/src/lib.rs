@@ -20,7 +20,7 @@
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
 //! - [`run`], [`say`], [`paths`]: commands, terminal output, where things are kept.
 //!
-//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `supervise`, `sandbox`, `stage`,
+//! `tests/` beside this folder holds the tests: `namespaces`, `init`, `supervise`, `sandbox`, `apply`, `stage`,
 //! `boot_stage`, `hooks` (tier 2), `loaders`, `boot`, `hook_boots`, `powercut` (tier 3).
 //! `src/bin/xtask` is the front door (`cargo xtask`): one file per verb.
 #![forbid(unsafe_code)]

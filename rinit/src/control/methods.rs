@@ -5,8 +5,8 @@ use std::path::Path;
 use rootspec::paths;
 use rootspec::plan::Work;
 use rootspec::protocol::init::{
-    BootTimes, Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, UnitTimes, Units,
-    error, method,
+    Apply, BootTimes, Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, UnitTimes,
+    Units, error, method,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,9 +14,10 @@ use serde_json::Value;
 use sys::power::End;
 use varlink::{Reply, Request};
 
-use super::{Answer, Waiting, service};
+use super::{Answer, Until, service};
 use crate::init::{Init, Phase, VERSION};
 use crate::logs::FALLBACK;
+use crate::renewal::{Purpose, Renewed};
 use crate::supervisor::{Event, Record, State, UnitId};
 
 /// Most units in one request.
@@ -52,6 +53,11 @@ fn may_change(trusted: bool, what: &str) -> Result<(), Reply> {
     Err(problem(error::DENIED, reason, next))
 }
 
+fn unread(why: &str) -> Reply {
+    let reason = format!("cannot take the unit files: {why}");
+    problem(error::FAILED, reason, Some("rootctl svc plan".to_owned()))
+}
+
 impl Init {
     /// Answers one request.
     pub(super) fn call(&mut self, trusted: bool, request: &Request<'static>) -> Answer {
@@ -67,6 +73,8 @@ impl Init {
             method::STOP => self.change(trusted, request, "stop", Event::Stop),
             method::RESTART => self.change(trusted, request, "restart", Event::Restart),
             method::RELOAD => self.reload(trusted, request),
+            method::PLAN => self.plan(trusted),
+            method::APPLY => self.apply(trusted, request),
             method::POWER => self.power(trusted, request),
             other => Err(service::unknown_method(other)),
         };
@@ -104,7 +112,7 @@ impl Init {
             return Err(service::invalid("units"));
         }
         let find = |name: &String| {
-            self.all.core.plan().find(name).ok_or_else(|| {
+            self.all.core.find(name).ok_or_else(|| {
                 let reason = match self
                     .all
                     .core
@@ -246,15 +254,7 @@ impl Init {
         if asked.no_wait.unwrap_or_default() {
             return Ok(Answer::Now(reply(&self.list(&units))));
         }
-        let waiting = Waiting {
-            verb,
-            units,
-            oneway: false,
-        };
-        Ok(match self.outcome(&waiting) {
-            Some(reply) => Answer::Now(reply),
-            None => Answer::Later(waiting),
-        })
+        Ok(self.outcome(verb, units))
     }
 
     /// A reload is for what is up; anything else would start it, which nobody asked for.
@@ -274,29 +274,61 @@ impl Init {
     }
 
     /// The reply, if all units have settled.
-    pub(super) fn outcome(&self, waiting: &Waiting) -> Option<Reply> {
+    pub(super) fn outcome(&self, verb: &'static str, units: Vec<UnitId>) -> Answer {
         let core = &self.all.core;
-        if !waiting
-            .units
-            .iter()
-            .all(|unit| core.record(*unit).is_settled())
-        {
-            return None;
+        if !units.iter().all(|unit| core.record(*unit).is_settled()) {
+            return Answer::Later(Until::Settled(verb, units));
         }
-        let verb = waiting.verb;
         let stuck = |unit: &&UnitId| {
             let record = core.record(**unit);
             // A unit whose reload failed stays up, and says why.
             let reload = verb == "reload" && record.state == State::Up && !record.reason.is_empty();
             record.state == State::Failed || reload
         };
-        if let Some(unit) = waiting.units.iter().find(stuck) {
+        if let Some(unit) = units.iter().find(stuck) {
             let (name, why) = (&core.unit(*unit).name, &core.record(*unit).reason);
             let reason = format!("cannot {verb} {name}: {why}");
             let next = format!("rootctl svc logs {name}");
-            return Some(problem(error::FAILED, reason, Some(next)));
+            return Answer::Now(problem(error::FAILED, reason, Some(next)));
         }
-        Some(reply(&self.list(&waiting.units)))
+        Answer::Now(reply(&self.list(&units)))
+    }
+
+    /// Reading the files starts a process: not for everybody.
+    fn plan(&mut self, trusted: bool) -> Result<Answer, Reply> {
+        may_change(trusted, "read the unit files")?;
+        self.read_units(Purpose::Plan)
+    }
+
+    fn apply(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {
+        let asked: Apply = parameters(request)?;
+        may_change(trusted, "take the unit files")?;
+        if self.phase != Phase::Running {
+            let reason = "cannot take the unit files: the system is still coming up, or goes down";
+            let next = Some("rootctl svc status".to_owned());
+            return Err(problem(error::BUSY, reason.to_owned(), next));
+        }
+        self.read_units(Purpose::Apply(asked.digest))
+    }
+
+    fn read_units(&mut self, purpose: Purpose) -> Result<Answer, Reply> {
+        match self.renew(purpose) {
+            Ok(true) => Ok(Answer::Later(Until::Read)),
+            Ok(false) => {
+                let reason = "cannot read the unit files: somebody else has them read; try again";
+                Err(problem(error::BUSY, reason.to_owned(), None))
+            }
+            Err(why) => Err(unread(&why)),
+        }
+    }
+
+    /// The answer to who waited for the unit files.
+    pub(super) fn renewed(&mut self) -> Option<Answer> {
+        Some(match self.take_renewed()? {
+            Ok(Renewed::Planned(planned)) => Answer::Now(reply(&planned)),
+            Ok(Renewed::Applied(units)) => self.outcome("apply the change of", units),
+            Err(why) => Answer::Now(unread(&why)),
+        })
     }
 
     fn power(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {

@@ -54,12 +54,20 @@ pub(crate) struct Control {
     told: bool,
 }
 
-/// A request that is answered later: when these units are settled.
+/// A request that is answered later.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
-    verb: &'static str,
-    units: Vec<UnitId>,
+struct Waiting {
+    until: Until,
     oneway: bool,
+}
+
+/// What a request waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum Until {
+    /// These units are settled, after this was asked of them.
+    Settled(&'static str, Vec<UnitId>),
+    /// The unit files were read.
+    Read,
 }
 
 #[derive(Debug)]
@@ -80,9 +88,9 @@ struct Client {
 }
 
 /// What becomes of a request.
-enum Answer {
+pub(crate) enum Answer {
     Now(Reply),
-    Later(Waiting),
+    Later(Until),
 }
 
 impl Control {
@@ -300,7 +308,7 @@ impl Init {
             match self.call(client.trusted, &request) {
                 Answer::Now(_) if oneway => {}
                 Answer::Now(reply) => client.reply(reply),
-                Answer::Later(waiting) => client.waiting = Some(Waiting { oneway, ..waiting }),
+                Answer::Later(until) => client.waiting = Some(Waiting { until, oneway }),
             }
         }
     }
@@ -329,7 +337,15 @@ impl Init {
         true
     }
 
-    /// Answers those who wait for units that have settled.
+    /// The answer to a request that waited, if it is there.
+    fn go_on_waiting(&mut self, until: Until) -> Answer {
+        match until {
+            Until::Settled(verb, units) => self.outcome(verb, units),
+            Until::Read => self.renewed().unwrap_or(Answer::Later(until)),
+        }
+    }
+
+    /// Answers those who wait for something that has come about.
     pub(crate) fn answer_waiting(&mut self) {
         let waits = |(number, client): (&u32, &Client)| client.waiting.as_ref().map(|_| *number);
         let waiting: Vec<u32> = self.control.clients.iter().filter_map(waits).collect();
@@ -337,16 +353,16 @@ impl Init {
             let Some(mut client) = self.control.clients.remove(&number) else {
                 continue;
             };
-            if let Some(reply) = client
-                .waiting
-                .as_ref()
-                .and_then(|waiting| self.outcome(waiting))
-            {
-                let oneway = client.waiting.take().is_some_and(|waiting| waiting.oneway);
-                if !oneway {
-                    client.reply(reply);
+            if let Some(waiting) = client.waiting.take() {
+                match self.go_on_waiting(waiting.until) {
+                    Answer::Later(until) => client.waiting = Some(Waiting { until, ..waiting }),
+                    Answer::Now(reply) => {
+                        if !waiting.oneway {
+                            client.reply(reply);
+                        }
+                        self.answer(&mut client);
+                    }
                 }
-                self.answer(&mut client);
             }
             if self.settle(number, &mut client) {
                 self.control.clients.insert(number, client);

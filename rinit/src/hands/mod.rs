@@ -135,20 +135,29 @@ impl<K: Kernel> Hands<K> {
     /// Opens the sockets of all units, before anything starts.
     pub(crate) fn listen(&mut self, plan: &Plan) {
         for (unit, definition) in (0..).zip(&plan.units) {
-            for (number, socket) in definition.sockets.iter().enumerate() {
-                if let (Some(group), None) = (&socket.group, socket.gid) {
-                    let name = &definition.name;
-                    self.note(format!(
-                        "{name}: the group {group} of its socket is unknown"
-                    ));
-                    continue;
-                }
-                match self.kernel.listen(&listen_at(socket)) {
-                    Ok(fd) => self.runs.at_mut(unit).sockets.push((number, fd)),
-                    Err(error) => {
-                        let why = sys::chain(&error);
-                        self.note(format!("{}: {why}", definition.name));
-                    }
+            self.listen_for(unit, definition);
+        }
+    }
+
+    /// Closes the sockets of a unit, if it has any open, and opens those of its definition.
+    fn listen_for(&mut self, id: UnitId, unit: &Unit) {
+        // It may be new.
+        self.runs
+            .grow(usize::try_from(id).map_or(0, |at| at.saturating_add(1)));
+        self.runs.at_mut(id).sockets.clear();
+        for (number, socket) in unit.sockets.iter().enumerate() {
+            if let (Some(group), None) = (&socket.group, socket.gid) {
+                let name = &unit.name;
+                self.note(format!(
+                    "{name}: the group {group} of its socket is unknown"
+                ));
+                continue;
+            }
+            match self.kernel.listen(&listen_at(socket)) {
+                Ok(fd) => self.runs.at_mut(id).sockets.push((number, fd)),
+                Err(error) => {
+                    let why = sys::chain(&error);
+                    self.note(format!("{}: {why}", unit.name));
                 }
             }
         }
@@ -227,6 +236,7 @@ impl<K: Kernel> Hands<K> {
             Action::Release(id) => self.release(id),
             Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
+            Action::Listen(id) => self.listen_for(id, unit),
         }
     }
 

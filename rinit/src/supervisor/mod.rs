@@ -10,6 +10,7 @@
 //! | `reload` | settings read again while it is up |
 //! | `stop` | from up to down, failures, restarts |
 //! | `sockets` | sockets that start a unit |
+//! | `change` | another plan in the place of the running one |
 //!
 //! # The model
 //!
@@ -37,6 +38,7 @@
 //! restarts does not: they stay up meanwhile. A want is settled by its first failure: it does not hold others up while
 //! it is tried again. Stopping runs against the order of starting.
 
+mod change;
 mod model;
 mod reload;
 mod sockets;
@@ -49,8 +51,9 @@ mod wish;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rootspec::plan::{Plan, Tie, TieKind, Unit, Work};
+use rootspec::plan::{Plan, Tie, Unit};
 
+pub(crate) use change::Changeover;
 use model::Dependents;
 pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
 use model::{Clock, Listen, Next, Stage};
@@ -65,6 +68,9 @@ pub(crate) struct News {
     /// Why.
     pub(crate) reason: String,
 }
+
+/// So many steps per unit are more than any event ever takes.
+const STEPS: usize = 100;
 
 /// All units and what is to happen to them.
 #[derive(Debug)]
@@ -85,40 +91,17 @@ pub(crate) struct Core {
     closing: bool,
     now: u64,
     news: Vec<News>,
+    /// Definitions that count when the units' processes have ended.
+    successors: BTreeMap<UnitId, Unit>,
+    /// Units whose files are gone: ghosts in the plan.
+    gone: change::Units,
 }
 
 /// A unit for numbers that are none.
 static NOBODY: std::sync::OnceLock<Unit> = std::sync::OnceLock::new();
 
 fn nobody() -> &'static Unit {
-    NOBODY.get_or_init(|| Unit {
-        name: "".into(),
-        description: "".into(),
-        work: Work::Group,
-        needs: Vec::new(),
-        wants: Vec::new(),
-        after: Vec::new(),
-        ties: Box::default(),
-        conditions: Vec::new(),
-        ready: rootspec::plan::Ready::Exec,
-        start_timeout: 0,
-        restart: rootspec::plan::Restart {
-            policy: rootspec::plan::Policy::Never,
-            delay: 0,
-            backoff_percent: 100,
-            max_delay: 0,
-            reset_after: 0,
-            limit: 0,
-            window: 0,
-            success_codes: Vec::new(),
-            success_signals: Vec::new(),
-        },
-        stop_signal: 15,
-        stop_timeout: 0,
-        kill: rootspec::plan::Kill::Main,
-        gate: None,
-        sockets: Vec::new(),
-    })
+    NOBODY.get_or_init(|| rootspec::changeover::ghost(""))
 }
 
 impl Core {
@@ -142,6 +125,8 @@ impl Core {
             closing: false,
             now,
             news: Vec::new(),
+            successors: BTreeMap::new(),
+            gone: change::Units::new(),
             plan,
         }
     }
@@ -166,7 +151,9 @@ impl Core {
 
     /// All units with what is remembered about them.
     pub(crate) fn records(&self) -> impl Iterator<Item = (UnitId, &Record)> {
-        self.records.iter()
+        self.records
+            .iter()
+            .filter(|(unit, _)| !self.is_forgotten(*unit))
     }
 
     /// When [`Event::Time`] is due at the latest.
@@ -214,10 +201,25 @@ impl Core {
             Event::NotAdopted(unit, why) => self.not_adopted(unit, why),
             Event::Traffic(unit) => self.traffic(unit),
             Event::Time => self.time(),
+            Event::Adopt(changeover) => self.adopt(*changeover),
             Event::Fault(unit, why) => self.fault(unit, &why),
         }
+        let mut steps = 0_usize;
+        let most = STEPS.saturating_mul(self.plan.units.len().saturating_add(STEPS));
         while let Some(unit) = self.queue.pop_front() {
             *self.queued.at_mut(unit) = false;
+            steps = steps.saturating_add(1);
+            if steps > most {
+                // No plan should come to this. PID 1 goes on with the next event.
+                let reason = "its steps lead in a circle".to_owned();
+                let state = self.records.at(unit).state;
+                self.news.push(News {
+                    unit,
+                    state,
+                    reason,
+                });
+                break;
+            }
             self.step(unit);
         }
     }
@@ -254,6 +256,9 @@ impl Core {
     /// The only place where a state changes. Wakes those who wait for it.
     fn set_state(&mut self, unit: UnitId, state: State, reason: String) {
         let holds_up = self.holds_up(unit);
+        if let State::Down | State::Failed | State::Waiting | State::Backoff = state {
+            self.succeed(unit);
+        }
         let record = self.records.at_mut(unit);
         let old = std::mem::replace(&mut record.state, state);
         if let State::Starting(_) | State::Stopping(_) = state {
@@ -316,7 +321,7 @@ impl Core {
         if state != State::Up {
             // Those that start before it may wait for it to be down, those it conflicts with too.
             let definition = self.unit(unit);
-            all.extend(definition.tied_to(TieKind::Conflicts));
+            all.extend(self.rivals(unit));
             all.extend(
                 definition
                     .needs

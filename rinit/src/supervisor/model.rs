@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use rootspec::plan::{Unit, UnitIndex};
 use sys::process::Exit;
 
+use super::change::Changeover;
+
 /// Number of a unit in the plan.
 pub(crate) type UnitId = UnitIndex;
 
@@ -163,7 +165,7 @@ pub(crate) enum Found {
 }
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// The plan is in place: open for traffic.
     Loaded,
@@ -202,6 +204,8 @@ pub(crate) enum Event {
     Traffic(UnitId),
     /// A deadline may be over.
     Time,
+    /// Another plan takes the place of this one.
+    Adopt(Box<Changeover>),
     /// Our own code failed on it.
     Fault(UnitId, String),
 }
@@ -210,7 +214,7 @@ impl Event {
     /// The unit it is about.
     pub(crate) fn unit(&self) -> Option<UnitId> {
         match self {
-            Self::Loaded | Self::StopAll | Self::Time => None,
+            Self::Loaded | Self::StopAll | Self::Time | Self::Adopt(_) => None,
             Self::Start(unit)
             | Self::Stop(unit)
             | Self::Restart(unit)
@@ -256,6 +260,8 @@ pub(crate) enum Action {
     Arm(UnitId),
     /// Tell no longer.
     Disarm(UnitId),
+    /// Close its sockets and open those of its definition.
+    Listen(UnitId),
 }
 
 impl Action {
@@ -273,7 +279,8 @@ impl Action {
             | Self::KillMain(unit)
             | Self::Release(unit)
             | Self::Arm(unit)
-            | Self::Disarm(unit) => unit,
+            | Self::Disarm(unit)
+            | Self::Listen(unit) => unit,
         }
     }
 }
@@ -391,6 +398,14 @@ impl<T: Default> PerUnit<T> {
             items: (0..count).map(|_| T::default()).collect(),
             spare: T::default(),
         }
+    }
+}
+
+impl<T: Default> PerUnit<T> {
+    /// Room for so many units; never less than before.
+    pub(crate) fn grow(&mut self, count: usize) {
+        let count = count.max(self.items.len());
+        self.items.resize_with(count, T::default);
     }
 }
 

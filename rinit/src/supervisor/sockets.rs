@@ -15,9 +15,13 @@ impl Core {
     pub(super) fn arm_all(&mut self) {
         let all: Vec<UnitId> = self.records.iter().map(|(unit, _)| unit).collect();
         for unit in all {
-            if self.lazy(unit).is_some() {
-                self.arm(unit);
-            }
+            self.arm_if_lazy(unit);
+        }
+    }
+
+    pub(super) fn arm_if_lazy(&mut self, unit: UnitId) {
+        if self.lazy(unit).is_some() {
+            self.arm(unit);
         }
     }
 

@@ -42,6 +42,14 @@ impl Core {
         all.filter(move |tie| tie.kind == kind).map(|tie| tie.unit)
     }
 
+    /// Units that are never up together with it. Either side may say so: while a plan takes the place of another one, the
+    /// other side may still go by its old definition.
+    pub(super) fn rivals(&self, unit: UnitId) -> Vec<UnitId> {
+        let mut all = self.ties(unit, TieKind::Conflicts);
+        all.extend(self.tied(unit, TieKind::Conflicts));
+        all
+    }
+
     // Up.
 
     /// What its ties say about its start, after `path` for the rest.
@@ -63,9 +71,8 @@ impl Core {
             }
         }
         let at_rest = |other| matches!(self.records.at(other).state, State::Down | State::Failed);
-        let mut rivals = self.unit(unit).tied_to(TieKind::Conflicts);
         match path {
-            Path::Free if !rivals.all(at_rest) => Path::Blocked,
+            Path::Free if !self.rivals(unit).into_iter().all(at_rest) => Path::Blocked,
             path => path,
         }
     }
@@ -79,7 +86,7 @@ impl Core {
 
     /// It is wanted up: those it conflicts with are not any more.
     pub(super) fn push_out(&mut self, unit: UnitId) {
-        for other in self.ties(unit, TieKind::Conflicts) {
+        for other in self.rivals(unit) {
             if self.records.at(other).wish == Wish::Up {
                 let name = &self.unit(unit).name;
                 let why = format!("stopped because it conflicts with {name}");

@@ -113,6 +113,15 @@ impl Compiled {
     pub fn into_plan(self) -> Plan {
         let mut plan = self.plan;
         plan.problems = self.problems.iter().map(ToString::to_string).collect();
+        let errors = self
+            .problems
+            .iter()
+            .filter(|p| p.severity == Severity::Error);
+        let names: BTreeSet<Box<str>> = errors.filter_map(|problem| problem.unit.clone()).collect();
+        plan.unusable = names
+            .into_iter()
+            .filter(|name| plan.find(name).is_none())
+            .collect();
         plan
     }
 }
@@ -164,7 +173,7 @@ impl Files {
         Compiled {
             plan: Plan {
                 units: resolve(drafts),
-                problems: Vec::new(),
+                ..Plan::default()
             },
             problems,
             texts,
@@ -567,6 +576,21 @@ mod tests {
             assert_eq!(names(&plan), ["b"], "{deps}");
             assert!(plan.problems[0].contains(words), "{:?}", plan.problems);
         }
+    }
+
+    #[test]
+    fn who_is_started_by_a_failure_does_not_need_what_failed() {
+        let plan = plan(
+            &[
+                ("a", "[on]\nfailure = [\"b\"]"),
+                ("b", "needs = [\"a\"]"),
+                ("c", ""),
+            ],
+            &[],
+        );
+        assert_eq!(names(&plan), ["c"]);
+        let words = "which starts that again, for ever: a -> b -> a";
+        assert!(plan.problems[0].contains(words), "{:?}", plan.problems);
     }
 
     #[test]

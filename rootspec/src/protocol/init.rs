@@ -25,6 +25,10 @@ pub mod method {
     pub const LOGS: &str = "org.rootctl.Init.Logs";
     /// `()` to [`super::BootTimes`]
     pub const BOOT: &str = "org.rootctl.Init.Boot";
+    /// `()` to [`super::Planned`]
+    pub const PLAN: &str = "org.rootctl.Init.Plan";
+    /// [`super::Apply`] to [`super::UnitList`], the units that were started, restarted or stopped, when that is done
+    pub const APPLY: &str = "org.rootctl.Init.Apply";
     /// [`super::Power`] to `()`; the reply comes before the machine goes down
     pub const POWER: &str = "org.rootctl.Init.Power";
 }
@@ -37,7 +41,7 @@ pub mod error {
     pub const DENIED: &str = "org.rootctl.Init.Denied";
     /// The change did not work out.
     pub const FAILED: &str = "org.rootctl.Init.Failed";
-    /// Not now: the system is going down.
+    /// Not now: the system is going down, or something else is under way.
     pub const BUSY: &str = "org.rootctl.Init.Busy";
 }
 
@@ -159,6 +163,72 @@ pub struct UnitTimes {
     pub outcome: String,
     /// The units it waited for: its needs and wants, and those it comes after.
     pub waits_for: Vec<String>,
+}
+
+/// What it would do to take the unit files as they are now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// One step per unit that is concerned, by name.
+    pub steps: Vec<Step>,
+    /// What cannot be used, for people: place, caret and reason.
+    pub problems: Vec<String>,
+    /// Stands for these unit files, for [`Apply`].
+    pub digest: String,
+}
+
+/// What happens to one unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub unit: String,
+    /// What happens.
+    pub deed: Deed,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What happens to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deed {
+    /// It is known from now on, and not started.
+    Add,
+    /// It is started.
+    Start,
+    /// It is stopped as it was started, and started anew.
+    Restart,
+    /// Its new definition counts; its processes are not touched.
+    Update,
+    /// It stays as it was, though its file is another one.
+    Keep,
+    /// It is stopped, and not known any more.
+    Stop,
+    /// It is not known any more.
+    Remove,
+}
+
+impl Deed {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Update => "update",
+            Self::Keep => "keep",
+            Self::Stop => "stop",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+/// Takes the unit files as they are now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apply {
+    /// Only if they are those of [`Planned::digest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// What to do with the machine.

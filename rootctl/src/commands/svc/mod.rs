@@ -1,5 +1,6 @@
 //! `rootctl svc …`: units of the running system, asked of `rinit`; `check` also those of snapshots.
 
+mod apply;
 mod change;
 mod check;
 mod list;
@@ -23,6 +24,8 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
         Svc::Stop(args) => change::run(context, method::STOP, args),
         Svc::Restart(args) => change::run(context, method::RESTART, args),
         Svc::Reload(args) => change::run(context, method::RELOAD, args),
+        Svc::Plan => apply::plan(context),
+        Svc::Apply => apply::run(context),
         Svc::Logs(args) => logs::run(context, &args),
         Svc::Check(args) => check::run(context, args),
     }

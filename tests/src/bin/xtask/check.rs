@@ -28,6 +28,7 @@ const KERNEL_TESTS: &[&str] = &[
     "sandbox",
     "ties",
     "boot_plan",
+    "apply",
     "stage",
     "boot_stage",
     "hooks",
