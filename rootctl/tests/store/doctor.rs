@@ -214,13 +214,13 @@ fn elsewhere(bench: &Bench) -> Vec<Case> {
         (
             format!("cp {menu} {menu}.x; echo '#' >> {menu}"),
             format!("mv {menu}.x {menu}"),
-            "boot menu: warning",
+            "boot menu: error",
             "does not fit",
         ),
         (
             format!("mkdir {esp}/k && mv {esp}/*.vmz {esp}/k"),
             format!("mv {esp}/k/* {esp} && rmdir {esp}/k"),
-            "boot menu: warning",
+            "boot menu: error",
             "missing on the ESP",
         ),
     ]
@@ -314,7 +314,7 @@ fn fixed() {
         std::fs::remove_file(initrd).unwrap();
     }
     let before = findings(&bench, &["doctor"]);
-    let all = ["layout: warning", "record: warning", "boot menu: warning"];
+    let all = ["layout: warning", "record: warning", "boot menu: error"];
     for what in all {
         let named = |one: &String| one.starts_with(what) && one.contains("(rootctl doctor --fix)");
         assert!(before.iter().any(named), "{what}: {before:?}");

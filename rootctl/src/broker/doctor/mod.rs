@@ -407,8 +407,9 @@ fn in_trash(session: &Session, found: &mut Found) {
 fn menu(session: &Session, found: &mut Found) {
     match status::compare(session) {
         Ok(odd) => {
+            // Any of it may decide what boots, or that nothing does.
             for one in odd {
-                found.add(Severity::Warning, one.reason, one.next);
+                found.add(Severity::Error, one.reason, one.next);
             }
         }
         Err(error) => found.failure(&error),
