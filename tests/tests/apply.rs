@@ -102,6 +102,8 @@ fn named() -> Result<Outcome> {
     ensure!(state("fresh")? == "up" && state("idle")? == "down" && state("other")? == "up");
     ensure!(inside.unit("text")?["description"] == "words");
     ensure!(inside.unit("gone").is_err(), "it is still known");
+    let known = inside.call("Overview", &json!({}))?["units"].clone();
+    ensure!(known == 6, "{known} units are known");
     ensure!(plan(&inside)?.0.is_empty(), "{}", plan(&inside)?.1);
     // Back again, under its old name.
     file(&inside, "gone", Some(STAYS))?;

@@ -101,7 +101,7 @@ impl Init {
             group: self.settings.default_group.clone(),
             up: count(State::Up),
             failed: count(State::Failed),
-            units: u32::try_from(plan.units.len()).unwrap_or(u32::MAX),
+            units: u32::try_from(self.all.core.records().count()).unwrap_or(u32::MAX),
             problems: plan.problems.clone(),
         }
     }
