@@ -2,7 +2,7 @@
 //! PID 1.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rootspec::kept::Kept;
 use rootspec::paths::program::PLANNER;
@@ -64,13 +64,11 @@ impl Loading {
     }
 }
 
-/// How `rinit-plan` is asked.
+/// How `rinit-plan` is asked. It keeps our standard input, from which it reads nothing: `/dev/null` may not be there yet,
+/// as file systems are mounted meanwhile.
 fn planner() -> Command {
     let mut command = Command::new(PLANNER);
-    command
-        .args(["--output", "-"])
-        .env_clear()
-        .stdin(Stdio::null());
+    command.args(["--output", "-"]).env_clear();
     command
 }
 
