@@ -7,10 +7,14 @@
 //! | `docs/facts.rs` | paths, unit keys with defaults and examples, kernel words |
 //! | `docs/shown.rs` | running what a page shows, page by page |
 //! | `docs/house.rs` | a store and a machine for that |
+//! | `docs/elsewhere.rs` | the pages for people who come from elsewhere |
+//! | `docs/units_shown.rs` | whole units that a page shows |
 //! | `docs/cli.rs` | man pages and completions |
 
 #[path = "docs/cli.rs"]
 mod cli;
+#[path = "docs/elsewhere.rs"]
+mod elsewhere;
 #[path = "docs/facts.rs"]
 mod facts;
 #[path = "docs/house.rs"]
@@ -19,6 +23,8 @@ mod house;
 mod pages;
 #[path = "docs/shown.rs"]
 mod shown;
+#[path = "docs/units_shown.rs"]
+mod units_shown;
 
 use tests::tier::{self, Tier, test};
 
@@ -40,6 +46,22 @@ fn main() -> std::process::ExitCode {
             test(
                 "words_of_the_kernel_command_line_are_the_documented_ones",
                 facts::words,
+            ),
+            test(
+                "every_name_that_people_bring_along_is_explained",
+                elsewhere::whole,
+            ),
+            test(
+                "keys_named_to_people_from_elsewhere_exist",
+                elsewhere::counterparts,
+            ),
+            test(
+                "specifiers_of_systemd_have_the_words_named_for_them",
+                elsewhere::specifiers,
+            ),
+            test(
+                "units_shown_as_files_are_taken_without_a_remark",
+                units_shown::taken,
             ),
             test("settings_of_rinit_are_the_documented_ones", shown::settings),
             test("every_verb_has_a_man_page_that_names_its_options", cli::man),

@@ -141,7 +141,7 @@ fn documented() -> Result<Vec<Key>> {
 }
 
 /// A unit with these lines in this table, and what the table must have beside them.
-fn unit(table: &str, lines: &[String]) -> String {
+pub(crate) fn unit(table: &str, lines: &[String]) -> String {
     let own = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
     let must = |wanted: &str| {
         let found = MUST.iter().find(|(name, _)| *name == wanted);
@@ -176,7 +176,7 @@ fn unit(table: &str, lines: &[String]) -> String {
 }
 
 /// The keys the parser itself names when it meets one it does not know.
-fn known(table: &str) -> Result<BTreeSet<String>> {
+pub(crate) fn known(table: &str) -> Result<BTreeSet<String>> {
     let text = unit(table, &[format!("{NO_KEY} = 1")]);
     let wrong = units::parse("a.toml", &text)
         .err()

@@ -11,6 +11,8 @@ pub(crate) struct Page {
     pub(crate) name: String,
     /// Lines of code blocks, with their line numbers.
     pub(crate) code: Vec<(usize, String)>,
+    /// Fenced code blocks as a whole, with the number of their first line.
+    pub(crate) blocks: Vec<(usize, String)>,
     /// Text between single backticks, with the number of the line it begins on.
     pub(crate) spans: Vec<(usize, String)>,
     /// Rows of tables: the last heading above, then the cells.
@@ -57,6 +59,7 @@ fn parse(name: &str, text: &str) -> Page {
     let mut page = Page {
         name: name.to_owned(),
         code: Vec::new(),
+        blocks: Vec::new(),
         spans: Vec::new(),
         rows: Vec::new(),
         links: Vec::new(),
@@ -69,8 +72,15 @@ fn parse(name: &str, text: &str) -> Page {
         number += 1;
         if line.starts_with("```") {
             fenced = !fenced;
+            if fenced {
+                page.blocks.push((number + 1, String::new()));
+            }
         } else if fenced {
             page.code.push((number, line.to_owned()));
+            if let Some((_, block)) = page.blocks.last_mut() {
+                block.push_str(line);
+                block.push('\n');
+            }
         } else if let Some(code) = line.strip_prefix("    ").filter(|_| paragraph.is_empty()) {
             page.code.push((number, code.to_owned()));
         } else if let Some(cells) = line.strip_prefix('|') {

@@ -343,7 +343,7 @@ pub(crate) fn named_in_messages() -> Result<Outcome> {
 }
 
 /// Tables and keys of rinit.toml, from the page.
-fn documented_settings(page: &Page) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn documented_settings(page: &Page) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (heading, cells) in &page.rows {
         if heading.trim_matches('`') != "/etc/rinit/rinit.toml" {
