@@ -41,6 +41,7 @@ const fn file(path: &'static str, package: &'static str) -> Need {
 const NEEDS: &[Need] = &[
     program("cc", "gcc"),
     file("/usr/include/stdlib.h", "libc6-dev"),
+    program("c++", "g++"),
     program("pkg-config", "pkg-config"),
     file("/usr/include/libkmod.h", "libkmod-dev"),
     file("/usr/include/btrfsutil.h", "libbtrfsutil-dev"),

@@ -15,6 +15,7 @@
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
 //! - [`inside`]: a running rinit there, and questions to it;
 //! - [`powercut`]: every state in which a cut of the power may leave a disk, built and judged;
+//! - [`fuzz`]: builds and runs the fuzz targets beside this package;
 //! - [`bench`]: what the benchmark of boots starts, and how its time stamps are judged;
 //! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
 //! - [`isolate`]: keeps our mounts and processes from outliving us;
@@ -28,6 +29,7 @@
 pub mod bench;
 pub mod console;
 pub mod disk;
+pub mod fuzz;
 pub mod grub;
 pub mod grub_reader;
 pub mod guest;

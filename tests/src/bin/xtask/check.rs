@@ -4,9 +4,9 @@ use crate::Common;
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tests::tier::{STARTED_BY_XTASK, Sum};
-use tests::{host, limine, paths, programs, qemu, run, say};
+use tests::{fuzz, host, limine, paths, programs, qemu, run, say};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,9 @@ const KERNEL_TESTS: &[&str] = &[
 /// Tests that boot machines.
 const MACHINE_TESTS: &[&str] = &["loaders", "boot", "hook_boots", "powercut"];
 
+/// So long each fuzz target runs here; `cargo xtask fuzz` takes more time.
+const FUZZED: Duration = Duration::from_secs(8);
+
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;
     let mut run = Run {
@@ -68,6 +71,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             &format!("tests on this kernel: {file}"),
             &["--package", "tests", "--test", file],
         );
+    }
+    if options.filter.is_none() {
+        run.hostile_bytes(options.fast);
     }
     if options.fast {
         run.skip("everything that boots in QEMU", "--fast was given");
@@ -117,6 +123,13 @@ impl Run {
             "warnings",
         ];
         self.tool("lint", "cargo clippy", &lint);
+        // A workspace of its own.
+        let apart = ["--manifest-path", "fuzz/Cargo.toml"];
+        let format = [&["fmt"], &apart[..], &["--check"]].concat();
+        self.tool("format of the fuzz targets", "cargo fmt", &format);
+        let kept = ["--target-dir", "target/fuzz", "--", "-D", "warnings"];
+        let lint = [&["clippy", "--locked"], &apart[..], &kept].concat();
+        self.tool("lint of the fuzz targets", "cargo clippy", &lint);
     }
 
     fn machines(&mut self) {
@@ -132,6 +145,23 @@ impl Run {
         }
         if let Err(reason) = limine::folder() {
             say::line(&format!("no real Limine was booted: {reason:#}"));
+        }
+    }
+
+    /// A while of hostile bytes for each reader of a format.
+    fn hostile_bytes(&mut self, fast: bool) {
+        if fast {
+            return self.skip("hostile bytes for readers of formats", "--fast was given");
+        }
+        let built = match fuzz::build() {
+            Ok(built) => built,
+            Err(why) => return self.fail("build the fuzz targets", &why),
+        };
+        for target in built.names() {
+            let held = self.step(&format!("hostile bytes: {target}"), || {
+                built.run(target, FUZZED)
+            });
+            self.sum.passed += u64::from(held);
         }
     }
 

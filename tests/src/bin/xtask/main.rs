@@ -2,6 +2,7 @@
 //!
 //! - `check.rs`: `test`: everything that must hold before a change goes in;
 //! - `bench.rs`: `bench`: figures against their goals;
+//! - `fuzz.rs`: `fuzz`: hostile bytes for the readers of formats;
 //! - `powercut.rs`: `powercut`: every state a cut of the power may leave, not only the sample of the tests;
 //! - `demo.rs`, `story.rs`: `demo`: the system in QEMU, for a person or played by itself.
 #![forbid(unsafe_code)]
@@ -9,6 +10,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fuzz;
 mod powercut;
 mod story;
 
@@ -33,6 +35,8 @@ enum Verb {
     Demo(demo::Options),
     /// Records a guest while rootctl works, and judges every state in which a cut of the power may leave its disk
     Powercut(powercut::Options),
+    /// Gives hostile bytes to the readers of formats, longer than the tests do
+    Fuzz(fuzz::Options),
     /// Measures what the documents promise
     Bench(bench::Options),
 }
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Powercut(options) => powercut::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|why| {
