@@ -411,6 +411,19 @@ impl FileLock {
             .ok_or_else(|| SysError::invalid("lock", path, "somebody else holds it"))
     }
 
+    /// Whether somebody holds the lock at `path`; a file that is absent nobody holds.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn is_taken(path: impl AsRef<Path>) -> Result<bool> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Ok(false);
+        }
+        // Shared: two that only ask do not meet each other.
+        Ok(Self::lock(path, FlockOperation::NonBlockingLockShared)?.is_none())
+    }
+
     fn lock(path: &Path, how: FlockOperation) -> Result<Option<Self>> {
         let file = std::fs::OpenOptions::new()
             .read(true)
@@ -577,6 +590,8 @@ mod tests {
         let dir = TestDir::new("lock");
         let first = FileLock::try_take(dir.join("l")).unwrap();
         assert!(first.is_some() && FileLock::try_take(dir.join("l")).unwrap().is_none());
+        assert!(FileLock::is_taken(dir.join("l")).unwrap());
+        assert!(!FileLock::is_taken(dir.join("absent")).unwrap());
         drop(first);
         assert!(FileLock::try_take(dir.join("l")).unwrap().is_some());
     }

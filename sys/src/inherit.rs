@@ -1,7 +1,7 @@
 //! Descriptors that whoever started us left open, and waiting on them.
 
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -64,6 +64,45 @@ pub fn wait_readable(fd: impl AsFd, at_most: Duration) -> Result<bool> {
     }
 }
 
+/// What became of two descriptors that were waited on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// There is something to read from the first one, or its other side hung up.
+    One,
+    /// The other side of the second one hung up. What may be read there does not matter.
+    OtherHungUp,
+    /// The time passed.
+    Time,
+}
+
+/// Waits until `one` is readable or hangs up, or `other` hangs up; without a time for ever.
+///
+/// # Errors
+/// What poll(2) reports.
+pub fn wait_either(
+    one: impl AsFd,
+    other: Option<BorrowedFd<'_>>,
+    at_most: Option<Duration>,
+) -> Result<First> {
+    let timeout = at_most.and_then(|time| Timespec::try_from(time).ok());
+    loop {
+        let mut fds = vec![PollFd::new(&one, PollFlags::IN)];
+        fds.extend(other.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::empty())));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => return Ok(First::Time),
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error).cannot("wait for", "descriptors"),
+            Ok(_) => {}
+        }
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        return Ok(if fds.first().is_some_and(is_ready) {
+            First::One
+        } else {
+            First::OtherHungUp
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +115,21 @@ mod tests {
         assert!(take(number).is_err());
         drop(taken);
         assert!(take(9999).is_err() && take(-1).is_err());
+    }
+
+    #[test]
+    fn of_two_the_one_that_ended_is_named() {
+        let pair = || std::os::unix::net::UnixStream::pair().unwrap();
+        let ((one, far), (other, client)) = (pair(), pair());
+        let now = Some(Duration::ZERO);
+        let mut writer = &client;
+        std::io::Write::write_all(&mut writer, b"a further request").unwrap();
+        let first = |at_most| wait_either(&one, Some(other.as_fd()), at_most).unwrap();
+        assert_eq!(first(now), First::Time);
+        drop(client);
+        assert_eq!(first(None), First::OtherHungUp);
+        drop(far);
+        assert_eq!(first(None), First::One);
     }
 
     #[test]

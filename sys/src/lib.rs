@@ -26,6 +26,7 @@
 //! | `module` | inserting kernel modules |
 //! | `loopdev` | an image file as a block device |
 //! | `console` | saying something on every console without ever waiting for it |
+//! | `terminal` | pseudo-terminals, raw mode, bytes between two terminals |
 //! | `efivar` | EFI variables |
 //! | `power` | reboot, power-off, halt |
 //! | `privilege` | capabilities, system calls: what is given up for good |
@@ -78,6 +79,7 @@ pub mod signal;
 pub mod socket;
 pub mod space;
 pub mod switchroot;
+pub mod terminal;
 pub mod timer;
 pub mod tree;
 pub mod uevent;
