@@ -4,7 +4,7 @@
 //! where the person names a store with `--root`, this starts the broker for one request over a socket pair.
 
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ pub(crate) struct Failure {
     reason: String,
     /// The command to run next.
     pub(crate) next: Option<String>,
+    /// The other side ended without an answer.
+    hung_up: bool,
 }
 
 impl Failure {
@@ -66,7 +68,13 @@ impl Failure {
             exit,
             reason: reason.into(),
             next: None,
+            hung_up: false,
         }
+    }
+
+    /// The other side ended without an answer.
+    pub(crate) fn is_hang_up(&self) -> bool {
+        self.hung_up
     }
 
     /// Names the command to run next.
@@ -91,8 +99,8 @@ impl Failure {
         match serde_json::from_value::<Problem>(parameters.clone()) {
             Ok(problem) => Self {
                 exit,
-                reason: problem.reason,
                 next: problem.next,
+                ..Self::new(exit, problem.reason)
             },
             Err(_) if name == "org.varlink.service.MethodNotFound" => Self::new(
                 exit,
@@ -111,11 +119,16 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// What is done with a report of progress, and the descriptors that have come so far.
+type Report<'a> = &'a mut dyn FnMut(&Progress, &mut Vec<OwnedFd>) -> Result<()>;
+
 /// A connection on which calls are made one after the other.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: UnixStream,
     protocol: sansio::Client,
+    /// Descriptors that came with replies.
+    received: Vec<OwnedFd>,
     peer: String,
     /// The broker, if we started it: it ends when the connection closes.
     broker: Option<Child>,
@@ -161,6 +174,7 @@ impl Client {
         Self {
             stream,
             protocol: sansio::Client::new(),
+            received: Vec::new(),
             peer,
             broker,
         }
@@ -203,6 +217,20 @@ impl Client {
         parameters: &impl Serialize,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<R> {
+        let mut report = |progress: &Progress, _: &mut Vec<OwnedFd>| {
+            on_progress(progress);
+            Ok(())
+        };
+        self.exchange(method, parameters, Some(&mut report))
+    }
+
+    /// The same, where reports may come with descriptors. What `on_progress` answers with an error ends the call.
+    pub(crate) fn call_with_descriptors<R: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        parameters: &impl Serialize,
+        mut on_progress: impl FnMut(&Progress, &mut Vec<OwnedFd>) -> Result<()>,
+    ) -> Result<R> {
         self.exchange(method, parameters, Some(&mut on_progress))
     }
 
@@ -210,7 +238,7 @@ impl Client {
         &mut self,
         method: &str,
         parameters: &impl Serialize,
-        mut on_progress: Option<&mut dyn FnMut(&Progress)>,
+        mut on_progress: Option<Report<'_>>,
     ) -> Result<R> {
         let parameters = serde_json::to_value(parameters).context("cannot write the request")?;
         let mut request = varlink::Request::create(method.to_owned(), Some(parameters));
@@ -236,7 +264,7 @@ impl Client {
             if let (Some(report), Ok(progress)) =
                 (on_progress.as_mut(), serde_json::from_value(value))
             {
-                report(&progress);
+                report(&progress, &mut self.received)?;
             }
         }
     }
@@ -251,11 +279,22 @@ impl Client {
                 }
                 Some(ClientEvent::Upgraded { .. }) | None => {}
             }
-            let count = match self.stream.read(&mut buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            let kind = |error: &sys::SysError| {
+                error
+                    .errno()
+                    .map(|errno| std::io::Error::from_raw_os_error(errno).kind())
+            };
+            let count = match sys::socket::receive_fds(&self.stream, &mut buffer) {
+                Ok((count, fds)) => {
+                    self.received.extend(fds);
+                    count
+                }
+                Err(error) if kind(&error) == Some(ErrorKind::Interrupted) => continue,
                 // A broker that died with our request unread resets the connection.
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-                other => other.with_context(|| format!("cannot read from {}", self.peer))?,
+                Err(error) if kind(&error) == Some(ErrorKind::ConnectionReset) => 0,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read from {}", self.peer));
+                }
             };
             if count == 0 {
                 return Err(self.hung_up());
@@ -273,9 +312,11 @@ impl Client {
             Some(Err(_)) | None => String::new(),
         };
         let why = format!("{} ended without an answer{how}", self.peer);
-        Failure::new(Exit::Failed, why)
-            .next("rootctl status")
-            .into()
+        Failure {
+            hung_up: true,
+            ..Failure::new(Exit::Failed, why).next("rootctl status")
+        }
+        .into()
     }
 }
 

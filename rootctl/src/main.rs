@@ -5,6 +5,7 @@
 //! | `cli` | the command line: parser, help, completions and man pages from one definition |
 //! | `commands` | one file per verb: what it asks and how the answer looks |
 //! | `client` | whom to ask, one call and its replies, errors as exit codes |
+//! | `terminal` | the person's terminal while a session has it |
 //! | `output` | tables, colours, JSON, questions to the person |
 //! | `broker` | the other program of this package, `rootctld`, with the store; start at `broker/main.rs` |
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ mod cli;
 mod client;
 mod commands;
 mod output;
+mod terminal;
 
 use std::process::ExitCode;
 

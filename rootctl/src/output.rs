@@ -215,6 +215,41 @@ impl Output {
         ))
     }
 
+    /// Asks which of some words it is to be, each with its first letter; a bare line means `default`. `None`: there is nobody
+    /// to ask.
+    pub(crate) fn choose(&self, question: &str, words: &[&str], default: &str) -> Option<String> {
+        let input = std::io::stdin();
+        if self.json || !input.is_terminal() {
+            return None;
+        }
+        loop {
+            to_stderr(format!("{question} [{}] ({default}) ", words.join("/")).as_bytes());
+            let mut answer = String::new();
+            if input.lock().read_line(&mut answer).ok()? == 0 {
+                return None;
+            }
+            let answer = answer.trim().to_ascii_lowercase();
+            let answer = if answer.is_empty() { default } else { &answer };
+            if let Some(word) = words.iter().find(|word| word.starts_with(answer)) {
+                return Some((*word).to_owned());
+            }
+        }
+    }
+
+    /// Where the output of a terminal goes: with --json stdout holds the answer alone.
+    pub(crate) fn terminal(&self) -> Box<dyn Write> {
+        if self.json {
+            Box::new(std::io::stderr())
+        } else {
+            Box::new(std::io::stdout())
+        }
+    }
+
+    /// Whether questions are answered with yes.
+    pub(crate) fn says_yes(&self) -> bool {
+        self.yes
+    }
+
     /// Prints an error with its causes, and the next command where one is known.
     pub(crate) fn failure(&self, error: &anyhow::Error) {
         let next = error

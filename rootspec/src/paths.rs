@@ -26,6 +26,8 @@ pub mod store {
     pub const OVER: &str = "over";
     /// Deleted snapshots, until somebody wants their room: folders as in [`SNAPS`].
     pub const TRASH: &str = "trash";
+    /// Edit sessions: `ID/root` is a writable subvolume, `ID.toml` says what it is. Nobody but the person deletes them.
+    pub const SESSIONS: &str = "sessions";
     /// Work in progress: anything here is garbage after a crash.
     pub const TMP: &str = "tmp";
     /// In a snapshot's directory: what it is, written once.

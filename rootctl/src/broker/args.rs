@@ -1,5 +1,6 @@
 //! How the broker is started. People never do; `rootctl` and `rinit` do.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
@@ -46,9 +47,40 @@ pub(crate) struct Inside {
     /// The root
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// The command
-    #[arg(last = true, required = true)]
-    pub(crate) argv: Vec<std::ffi::OsString>,
+    /// It is this session: what runs gets a terminal or a socket, which is sent over standard input
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<rootspec::SnapshotId>,
+    /// The terminal's name in terminfo; absent: a socket
+    #[arg(long, requires = "session")]
+    pub(crate) term: Option<String>,
+    /// Lines of the terminal
+    #[arg(long, default_value_t = 24)]
+    pub(crate) rows: u16,
+    /// Characters of its lines
+    #[arg(long, default_value_t = 80)]
+    pub(crate) columns: u16,
+    /// The command; absent: root's shell
+    #[arg(last = true, required_unless_present = "session")]
+    pub(crate) argv: Vec<OsString>,
+}
+
+impl Inside {
+    /// The same as words of a command line.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut all: Vec<OsString> = vec!["--dir".into(), self.dir.clone().into()];
+        if let Some(session) = self.session {
+            all.extend(["--session".into(), session.to_string().into()]);
+        }
+        if let Some(term) = &self.term {
+            // One word, so that nothing can look like an option.
+            all.push(format!("--term={term}").into());
+        }
+        all.push(format!("--rows={}", self.rows).into());
+        all.push(format!("--columns={}", self.columns).into());
+        all.push("--".into());
+        all.extend(self.argv.iter().cloned());
+        all
+    }
 }
 
 #[cfg(test)]
@@ -59,5 +91,45 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_stage_reads_what_the_one_before_it_wrote() {
+        let words = [
+            "rootctld",
+            "inside",
+            "--dir",
+            "/x",
+            "--",
+            "sh",
+            "-c",
+            "--session",
+        ];
+        let Some(Stage::Inside(inside)) = Args::parse_from(words).stage else {
+            panic!("no stage")
+        };
+        let own = |inside: &Inside| {
+            let words = ["rootctld".into(), "inside".into()]
+                .into_iter()
+                .chain(inside.words());
+            match Args::parse_from(words).stage {
+                Some(Stage::Inside(again)) => again,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(own(&inside).argv, ["sh", "-c", "--session"]);
+        let shell = Inside {
+            session: rootspec::SnapshotId::new(7),
+            term: Some("-x".into()),
+            rows: 3,
+            argv: vec![],
+            ..inside
+        };
+        let again = own(&shell);
+        assert_eq!(
+            (again.session, again.term, again.rows),
+            (shell.session, shell.term, 3)
+        );
+        assert!(again.argv.is_empty() && again.columns == 80);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use blake2::{Blake2b512, Digest};
-use rootspec::meta::Kernel;
+use rootspec::meta::{Kernel, Meta};
 use rootspec::paths::{program, store as names};
 
 use crate::checks::{self, KernelFiles};
@@ -37,8 +37,42 @@ pub(crate) fn make(
     describe(draft, &kernel.release)
 }
 
+/// What the initramfs of the parent was built from, as found in the copy `root` before it is changed; `None` if that
+/// cannot be told.
+pub(crate) fn built_from(root: &Path, kernel: Option<&Kernel>) -> Option<String> {
+    let found = checks::root(root).ok()?;
+    if kernel.is_none_or(|kernel| kernel.release != found.release) {
+        return None;
+    }
+    fingerprint(root, &found).ok()
+}
+
+/// Kernel and initramfs of a changed root: the parent's, from its folder, if nothing they are made of was touched.
+pub(crate) fn of_changed(
+    draft: &Draft<'_>,
+    parent: &Meta,
+    before: Option<String>,
+    folder: Option<&Path>,
+    progress: &mut Progress<'_>,
+) -> Result<Kernel> {
+    let found = checks::root(&draft.root())?;
+    let after = fingerprint(&draft.root(), &found)?;
+    if before.as_ref() == Some(&after) {
+        if let Some(folder) = folder {
+            return reuse(draft, folder, &found.release);
+        }
+    }
+    let old = parent.kernel.as_ref();
+    progress.step(&format!(
+        "kernel, modules or boot stage changed ({} to {})",
+        old.map_or("none", |kernel| kernel.release.as_str()),
+        found.release
+    ));
+    make(draft, &found, progress)
+}
+
 /// Takes both from the folder of the snapshot the draft was copied from.
-pub(crate) fn reuse(draft: &Draft<'_>, parent: &Path, release: &str) -> Result<Kernel> {
+fn reuse(draft: &Draft<'_>, parent: &Path, release: &str) -> Result<Kernel> {
     for file in [names::KERNEL, names::INITRD] {
         sys::copy::copy_file(parent.join(file), draft.dir().join(file))?;
     }
@@ -55,7 +89,7 @@ fn describe(draft: &Draft<'_>, release: &str) -> Result<Kernel> {
 
 /// A digest of everything an initramfs is built from. A snapshot's files keep their inodes and times, so equal digests
 /// mean that nothing was touched; no content is read.
-pub(crate) fn fingerprint(root: &Path, kernel: &KernelFiles) -> Result<String> {
+fn fingerprint(root: &Path, kernel: &KernelFiles) -> Result<String> {
     let mut digest = Blake2b512::new();
     add(&checks::modules_dir(root, &kernel.release)?, &mut digest)?;
     for place in [

@@ -21,6 +21,7 @@
 //! | `oneshot`, `by_menu` | telling the loader to try an entry once |
 //! | `initramfs` | the builder: modules, tables, cpio |
 //! | `run` | a command in a copy of a snapshot |
+//! | `edit` | sessions: a shell in a copy of a snapshot, which is kept or dropped |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
 //! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
 //! | `journal` | what was done, by whom, and what came of it |
@@ -41,6 +42,7 @@ mod delete;
 mod deploy;
 mod diff;
 mod doctor;
+mod edit;
 mod esp;
 mod gc;
 mod guard;

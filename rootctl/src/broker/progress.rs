@@ -1,10 +1,40 @@
 //! Steps of long work, on their way to whoever asked, and our own log on stderr.
 
 use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use anyhow::Result;
+
+use crate::guard::Guard;
+
+/// The way to whoever asked.
+pub(crate) trait Outlet {
+    /// Sends a piece of text, which is a `step` or belongs to a stream.
+    fn send(&mut self, stream: &str, text: &str);
+
+    /// Hands a descriptor over with the text.
+    ///
+    /// The default is for those who cannot take any.
+    fn lend(&mut self, stream: &str, text: &str, _fd: BorrowedFd<'_>) -> Result<()> {
+        self.send(stream, text);
+        Guard::usage("a terminal can only be handed to a call with `more`").err()
+    }
+
+    /// What hangs up when whoever asked goes away.
+    fn line(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl<F: FnMut(&str, &str)> Outlet for F {
+    fn send(&mut self, stream: &str, text: &str) {
+        self(stream, text);
+    }
+}
 
 /// Where the steps of one request go.
 pub(crate) struct Progress<'a> {
-    send: &'a mut dyn FnMut(&str, &str),
+    out: &'a mut dyn Outlet,
 }
 
 impl std::fmt::Debug for Progress<'_> {
@@ -14,19 +44,29 @@ impl std::fmt::Debug for Progress<'_> {
 }
 
 impl<'a> Progress<'a> {
-    /// Steps are handed to `send` as (stream, text).
-    pub(crate) fn new(send: &'a mut dyn FnMut(&str, &str)) -> Self {
-        Self { send }
+    /// Steps go to `out`.
+    pub(crate) fn new(out: &'a mut dyn Outlet) -> Self {
+        Self { out }
     }
 
     /// One step, in words.
     pub(crate) fn step(&mut self, text: &str) {
-        (self.send)("step", text);
+        self.out.send("step", text);
     }
 
     /// A piece of a command's output.
     pub(crate) fn output(&mut self, stream: &str, text: &str) {
-        (self.send)(stream, text);
+        self.out.send(stream, text);
+    }
+
+    /// Hands over the end of a terminal; `text` says whose.
+    pub(crate) fn terminal(&mut self, text: &str, end: BorrowedFd<'_>) -> Result<()> {
+        self.out.lend("terminal", text, end)
+    }
+
+    /// What hangs up when whoever asked goes away.
+    pub(crate) fn line(&self) -> Option<BorrowedFd<'_>> {
+        self.out.line()
     }
 }
 

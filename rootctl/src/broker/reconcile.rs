@@ -15,7 +15,7 @@ use crate::guard::words;
 use crate::oneshot::OneShot;
 use crate::progress::{Progress, log};
 use crate::session::Session;
-use crate::store::trash;
+use crate::store::{edits, trash};
 
 /// How boot files on the ESP are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,9 @@ fn put_in_order(session: &mut Session, look: Look, progress: &mut Progress<'_>) 
     }
     if let Err(error) = trash::settle(&session.store, session.lock()?) {
         log(&format!("the trash is not in order: {}", words(&error)));
+    }
+    if let Err(error) = edits::settle(&session.store, session.lock()?) {
+        log(&format!("the sessions are not in order: {}", words(&error)));
     }
     if let Err(error) = both_slots(session, progress) {
         log(&format!(

@@ -4,7 +4,7 @@
 //! own mount namespace, and what two of them may not do at once is decided by the lock of the store.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use varlink::sansio::{Server, ServerEvent};
 
 use crate::args::{Args, Stage};
 use crate::guard::{self, Guard};
-use crate::progress::{Progress, log};
+use crate::progress::{Outlet, Progress, log};
 use crate::service::{Answer, Service};
 
 /// Without a connection for this long, we end; socket activation starts us again.
@@ -220,18 +220,8 @@ impl Line {
         let more = request.more == Some(true) && !quiet;
         let parameters = request.parameters.clone().unwrap_or_default();
         let answer = {
-            let mut send = |stream: &str, text: &str| {
-                let step = Step {
-                    text: text.to_owned(),
-                    stream: stream.to_owned(),
-                };
-                if let (true, Ok(value)) = (more, serde_json::to_value(step)) {
-                    let mut reply = Reply::parameters(Some(value));
-                    reply.continues = Some(true);
-                    self.send(reply);
-                }
-            };
-            service.call(&request.method, parameters, &mut Progress::new(&mut send))
+            let mut out = Steps { line: self, more };
+            service.call(&request.method, parameters, &mut Progress::new(&mut out))
         };
         if quiet {
             return;
@@ -251,6 +241,25 @@ impl Line {
         self.send(Reply::error(store::error::USAGE, Some(value)));
     }
 
+    /// Sends a reply that carries a descriptor.
+    fn send_with(&mut self, reply: Reply, fd: BorrowedFd<'_>) -> Result<()> {
+        if self.gone || self.server.send_reply(reply).is_err() {
+            self.gone = true;
+            anyhow::bail!("whoever asked is gone");
+        }
+        let mut fds = vec![fd];
+        while let Some(message) = self.server.poll_transmit() {
+            // It travels with the first byte.
+            let sent = sys::socket::send_fds(&self.stream, &message.payload, &fds)?;
+            fds.clear();
+            let rest = message.payload.get(sent..).unwrap_or_default();
+            self.stream
+                .write_all(rest)
+                .context("cannot send the rest of a reply")?;
+        }
+        Ok(())
+    }
+
     fn send(&mut self, reply: Reply) {
         if self.server.send_reply(reply).is_err() {
             self.gone = true;
@@ -260,6 +269,48 @@ impl Line {
                 self.gone = true;
             }
         }
+    }
+}
+
+/// What is sent before the answer.
+struct Steps<'a> {
+    line: &'a mut Line,
+    /// Whether the call wants any of it.
+    more: bool,
+}
+
+impl Steps<'_> {
+    fn reply(stream: &str, text: &str) -> Option<Reply> {
+        let step = Step {
+            text: text.to_owned(),
+            stream: stream.to_owned(),
+        };
+        let mut reply = Reply::parameters(Some(serde_json::to_value(step).ok()?));
+        reply.continues = Some(true);
+        Some(reply)
+    }
+}
+
+impl Outlet for Steps<'_> {
+    fn send(&mut self, stream: &str, text: &str) {
+        if let (true, Some(reply)) = (self.more, Self::reply(stream, text)) {
+            self.line.send(reply);
+        }
+    }
+
+    fn lend(&mut self, stream: &str, text: &str, fd: BorrowedFd<'_>) -> Result<()> {
+        let Some(reply) = Self::reply(stream, text).filter(|_| self.more) else {
+            return Guard::usage(
+                "a terminal is handed over in a Progress reply: call it with `more`",
+            )
+            .next("rootctl shell TARGET")
+            .err();
+        };
+        self.line.send_with(reply, fd)
+    }
+
+    fn line(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.line.stream.as_fd())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use rootspec::protocol::init::Problem;
+use rootspec::protocol::session::{Shell, ShellEnded};
 use rootspec::protocol::store::{self, method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,8 +19,8 @@ use crate::session::{First, Session};
 use crate::site::Site;
 use crate::store::Store;
 use crate::{
-    confirm, copy, delete, deploy, diff, doctor, gc, import, initramfs, keep, relabel, rollback,
-    run, status, undelete, units,
+    confirm, copy, delete, deploy, diff, doctor, edit, gc, import, initramfs, keep, relabel,
+    rollback, run, status, undelete, units,
 };
 
 /// A reply.
@@ -139,6 +140,11 @@ impl<'a> Service<'a> {
                 self.must_be_allowed()?;
                 json(journal::show(&self.look()?, &take(given)?)?)?
             }
+            method::SESSIONS => {
+                // It says who works at what.
+                self.must_be_allowed()?;
+                json(edit::all(&self.look()?)?)?
+            }
             method::CHECK_UNITS => {
                 // It starts a program of the snapshot.
                 self.must_be_allowed()?;
@@ -195,6 +201,19 @@ impl<'a> Service<'a> {
                     run::run(session, ask, progress)
                 })?
             }
+            method::SHELL => json(self.shell(asked, &take(given)?, progress)?)?,
+            method::KEEP_SESSION => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    edit::keep(session, &ask, progress)
+                })?
+            }
+            method::DROP_SESSIONS => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    edit::discard(session, &ask, progress)
+                })?
+            }
             method::DEPLOY => {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
@@ -238,6 +257,33 @@ impl<'a> Service<'a> {
             _ => return Ok(None),
         };
         Ok(Some(value))
+    }
+
+    /// A shell in a session. The store is locked while the session begins, and free while somebody works in it.
+    fn shell(
+        &self,
+        asked: Asked<'_>,
+        ask: &Shell,
+        progress: &mut Progress<'_>,
+    ) -> Result<ShellEnded> {
+        self.must_be_allowed()?;
+        if ask.dry_run == Some(true) {
+            return edit::plan(&self.look()?, ask);
+        }
+        let mut begun = None;
+        self.locked(asked, First::Reconcile, progress, |session, progress| {
+            let edit = edit::begin(session, ask, &self.peer, progress)?;
+            let answer = json!({ "session": edit.record.id });
+            begun = Some((session.store.clone(), edit));
+            Ok(answer)
+        })?;
+        let (store, edit) = begun.context("a session has not begun")?;
+        let exit = edit::enter(&edit, ask, progress)?;
+        Ok(ShellEnded {
+            session: Some(edit::one(&store, &edit.record)),
+            exit: Some(exit),
+            steps: Vec::new(),
+        })
     }
 
     /// A look at the store: no lock, no write.
@@ -390,6 +436,10 @@ mod tests {
             method::LABEL,
             method::KEEP,
             method::RUN,
+            method::SHELL,
+            method::SESSIONS,
+            method::KEEP_SESSION,
+            method::DROP_SESSIONS,
             method::DEPLOY,
             method::CHECK_UNITS,
             method::BOOT_OK,
@@ -397,7 +447,9 @@ mod tests {
             method::INIT,
             method::BUILD_INITRAMFS,
         ] {
-            let mut given = json!({"targets": [], "target": "1", "argv": ["true"]});
+            let mut given = json!({
+                "targets": [], "target": "1", "argv": ["true"], "session": "1", "sessions": [],
+            });
             if name == method::KEEP {
                 given["keep"] = json!(true);
             }

@@ -13,7 +13,7 @@ use crate::site::Site;
 use crate::state::{Record, next_id};
 use crate::store::list::{self, Entry};
 use crate::store::settings::Settings;
-use crate::store::{Store, StoreLock, trash};
+use crate::store::{Store, StoreLock, edits, trash};
 
 /// An open store with everything read. Changes need the lock, which only [`Session::locked`] has.
 #[derive(Debug)]
@@ -173,7 +173,9 @@ impl Session {
     /// The id for the next snapshot.
     pub(crate) fn next_id(&self) -> Result<SnapshotId> {
         let deleted = trash::ids(&self.store)?;
-        let used = self.entries.iter().map(|entry| entry.id).chain(deleted);
+        let edits = edits::ids(&self.store)?;
+        let snapshots = self.entries.iter().map(|entry| entry.id);
+        let used = snapshots.chain(deleted).chain(edits);
         next_id(self.record.state(), used)
     }
 

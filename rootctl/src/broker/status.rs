@@ -13,7 +13,7 @@ use crate::esp;
 use crate::guard;
 use crate::session::Session;
 use crate::store::list::{Entry, living_parent};
-use crate::store::trash;
+use crate::store::{edits, trash};
 
 /// Does what the next change would do as well, and nothing else.
 pub(crate) const FIX: &str = "rootctl doctor --fix";
@@ -37,6 +37,10 @@ pub(crate) fn status(session: &Session) -> Result<Status> {
             .map_or("none", |settings| settings.loader.name())
             .to_owned(),
         snapshots: u32::try_from(session.entries.len()).unwrap_or(u32::MAX),
+        sessions: edits::ids(&session.store)
+            .ok()
+            .and_then(|all| u32::try_from(all.len()).ok())
+            .filter(|count| *count > 0),
         warnings: warnings(session),
     })
 }

@@ -12,6 +12,8 @@ mod man;
 mod power;
 mod rollback;
 mod run;
+mod session;
+mod shell;
 mod snap;
 mod status;
 mod store;
@@ -60,6 +62,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Snap(verb) => snap::run(context, verb),
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Shell(args) => shell::run(context, args),
+        Command::Session(verb) => session::run(context, verb),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Log(args) => log::run(context, args),
         Command::Deploy(args) => deploy::run(context, args),
@@ -82,14 +86,19 @@ fn show_deployed(context: Context<'_>, done: &Deployed) -> Result<()> {
         if !context.global.dry_run {
             return Ok(());
         }
-        context
-            .out
-            .line("nothing was changed; this would be done:")?;
-        for step in &done.steps {
-            context.out.line(&format!("  {step}"))?;
-        }
-        Ok(())
+        show_steps(context, &done.steps)
     })
+}
+
+/// Prints the steps of a dry run.
+fn show_steps(context: Context<'_>, steps: &[String]) -> Result<()> {
+    context
+        .out
+        .line("nothing was changed; this would be done:")?;
+    for step in steps {
+        context.out.line(&format!("  {step}"))?;
+    }
+    Ok(())
 }
 
 /// Reboots where that was asked for and something was done.

@@ -52,6 +52,9 @@ fn rows(status: &Status) -> Vec<Vec<Cell>> {
         "snapshots".into(),
         status.snapshots.to_string().into(),
     ]);
+    if let Some(count) = status.sessions {
+        rows.push(vec!["sessions".into(), count.to_string().into()]);
+    }
     rows
 }
 

@@ -41,6 +41,14 @@ pub mod method {
     pub const VERIFY: &str = "org.rootctl.Store.Verify";
     /// [`super::Run`] to [`super::Ran`]; *progress*
     pub const RUN: &str = "org.rootctl.Store.Run";
+    /// [`super::super::session::Shell`] to [`super::super::session::ShellEnded`]; *progress*
+    pub const SHELL: &str = "org.rootctl.Store.Shell";
+    /// `()` to [`super::super::session::SessionList`]
+    pub const SESSIONS: &str = "org.rootctl.Store.Sessions";
+    /// [`super::super::session::KeepSession`] to [`super::super::session::SessionKept`]; *progress*
+    pub const KEEP_SESSION: &str = "org.rootctl.Store.KeepSession";
+    /// [`super::super::session::DropSessions`] to [`super::super::session::SessionList`] with those that are gone; *progress*
+    pub const DROP_SESSIONS: &str = "org.rootctl.Store.DropSessions";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
     pub const DEPLOY: &str = "org.rootctl.Store.Deploy";
     /// [`super::One`] to [`super::super::units::Checked`]
@@ -72,7 +80,7 @@ pub mod error {
 pub struct Progress {
     /// What is being done, in words; for `Run`, a piece of the command's output.
     pub text: String,
-    /// `step`, `stdout` or `stderr`.
+    /// `step`, `stdout` or `stderr`; `terminal`: with this reply comes a descriptor (see [`super::session::Shell`]).
     pub stream: String,
 }
 
@@ -772,6 +780,9 @@ pub struct Status {
     pub loader: String,
     /// Number of snapshots.
     pub snapshots: u32,
+    /// Number of edit sessions, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
     /// What an administrator should know, each with the next command.
     pub warnings: Vec<String>,
 }

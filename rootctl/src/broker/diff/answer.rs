@@ -40,10 +40,7 @@ impl Wish {
 
 /// Fills counts and changes into the answer.
 pub(super) fn fill(answer: &mut Differences, changes: &[Change], wish: Wish) {
-    let mut counts = PARTS.map(|part| DiffCount {
-        part: part.to_owned(),
-        ..DiffCount::default()
-    });
+    let mut counts = no_counts();
     for change in changes.iter().filter(|change| wish.wants(change)) {
         let part = part(&change.path);
         if let Some(count) = counts.iter_mut().find(|count| count.part == part) {
@@ -59,6 +56,26 @@ pub(super) fn fill(answer: &mut Differences, changes: &[Change], wish: Wish) {
         }
     }
     answer.counts = counts.to_vec();
+}
+
+/// How many changes of what kind there are in each part.
+pub(super) fn counts(changes: &[Change]) -> Vec<DiffCount> {
+    let mut counts = no_counts();
+    let wish = Wish::default();
+    for change in changes.iter().filter(|change| wish.wants(change)) {
+        let part = part(&change.path);
+        if let Some(count) = counts.iter_mut().find(|count| count.part == part) {
+            add(count, change);
+        }
+    }
+    counts.to_vec()
+}
+
+fn no_counts() -> [DiffCount; 3] {
+    PARTS.map(|part| DiffCount {
+        part: part.to_owned(),
+        ..DiffCount::default()
+    })
 }
 
 /// `etc`, `boot`, or `files` for all the others.

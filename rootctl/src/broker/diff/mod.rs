@@ -30,7 +30,7 @@ use rootspec::SnapshotId;
 use rootspec::meta::Meta;
 use rootspec::path_text::unescape;
 use rootspec::paths::store as names;
-use rootspec::protocol::store::{Diff, Differences, PackageChange};
+use rootspec::protocol::store::{Diff, DiffCount, Differences, PackageChange};
 use sys::btrfs::Access;
 
 use crate::guard::Guard;
@@ -142,6 +142,28 @@ pub(crate) fn diff(
     };
     answer::fill(&mut differences, &outcome.changes, wish);
     Ok(differences)
+}
+
+/// How much differs between a subvolume and its writable copy `new`, both in the same store; cheap where little does.
+pub(crate) fn counted(old: &Path, new: &Path) -> Result<Vec<DiffCount>> {
+    // What was just written is in memory, and not in the tree that is searched.
+    sys::btrfs::sync(sys::btrfs::open(new)?)?;
+    let since = subvol::info(new)?.made_in;
+    let mut before = Snapshot::open(old, "the snapshot".to_owned())?;
+    let mut after = Snapshot::open(new, "its copy".to_owned())?;
+    let mut touched = HashSet::new();
+    before.touched(since, &mut touched)?;
+    after.touched(since, &mut touched)?;
+    before.fetch(&touched)?;
+    after.fetch(&touched)?;
+    let scope = Scope {
+        touched: Some(touched),
+        parted: Some(since),
+        public_only: false,
+        paths: Vec::new(),
+    };
+    let outcome = compare::compare(&mut before, &mut after, &scope, &mut |_| {})?;
+    Ok(answer::counts(&outcome.changes))
 }
 
 /// What a snapshot is compared with when nothing was named.

@@ -27,7 +27,7 @@ use crate::delete;
 use crate::guard::{self, words};
 use crate::session::Session;
 use crate::status::{self, FIX};
-use crate::store::{subvol, trash};
+use crate::store::{edits, subvol, trash};
 
 /// Looks at one thing.
 type Rule = fn(&Session, &mut Found);
@@ -64,7 +64,7 @@ impl Found {
 
 /// Looks at everything.
 pub(crate) fn doctor(session: &Session) -> Diagnosis {
-    let rules: [(&str, Rule); 10] = [
+    let rules: [(&str, Rule); 11] = [
         ("this boot", this_boot),
         ("layout", layout),
         ("record", record),
@@ -73,6 +73,7 @@ pub(crate) fn doctor(session: &Session) -> Diagnosis {
         ("etc", etc),
         ("overlays", overlays),
         ("trash", in_trash),
+        ("sessions", in_sessions),
         ("boot menu", menu),
         ("room", room),
     ];
@@ -152,7 +153,10 @@ fn layout(session: &Session, found: &mut Found) {
         _ => {}
     }
     for name in listing(store.dir(), found) {
-        let mut ours = FILES.iter().chain(&FOLDERS).chain(&[names::TRASH]);
+        let mut ours = FILES
+            .iter()
+            .chain(&FOLDERS)
+            .chain(&[names::TRASH, names::SESSIONS]);
         if !ours.any(|known| *known == name) {
             found.warning(
                 format!("{} is none of ours", store.path(&name).display()),
@@ -191,6 +195,23 @@ fn layout(session: &Session, found: &mut Found) {
             "something lies in tmp/: a change is under way, or was interrupted",
             FIX,
         );
+    }
+}
+
+/// Every session can be gone on with.
+fn in_sessions(session: &Session, found: &mut Found) {
+    let all = match edits::all(&session.store) {
+        Ok(all) => all,
+        Err(error) => return found.failure(&error),
+    };
+    for one in all {
+        if let Err(error) = one.record {
+            let id = one.id;
+            found.warning(
+                format!("session {id} cannot be gone on with: {}", words(&error)),
+                format!("save what you need, then rootctl session drop {id}"),
+            );
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Longest text, in bytes; a command with thousands of words is cut.
 const LONGEST: usize = 600;
 /// Never words of the command line.
-const SILENT: [&str; 3] = ["dry_run", "only", "keep"];
+const SILENT: [&str; 4] = ["dry_run", "only", "keep", "terminal"];
 
 /// The verb of a method that changes the store, and what follows it without an option.
 fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
@@ -23,6 +23,10 @@ fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
         }
         method::KEEP => ("snap keep", &["targets"]),
         method::RUN => ("run", &["target"]),
+        method::SHELL if has("session") => ("session resume", &["session"]),
+        method::SHELL => ("shell", &["target"]),
+        method::KEEP_SESSION => ("session keep", &["session"]),
+        method::DROP_SESSIONS => ("session drop", &["sessions"]),
         method::DEPLOY => ("deploy", &["target"]),
         method::BOOT_OK => ("boot-ok", &[]),
         method::ROLLBACK => ("rollback", &["target"]),

@@ -8,14 +8,14 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use anyhow::{Context, Result};
 use sys::namespace::{self, Namespaces};
 
-use super::places;
+use super::{places, terminal};
 use crate::args::Inside;
 use crate::progress::log;
 
 /// Exit status when the command cannot be started at all, as of a shell.
-const NOT_STARTED: u8 = 127;
+pub(super) const NOT_STARTED: u8 = 127;
 /// What a command finds when it looks for programs.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Stage one.
 pub(crate) fn enter(inside: &Inside) -> Result<ExitCode> {
@@ -23,10 +23,8 @@ pub(crate) fn enter(inside: &Inside) -> Result<ExitCode> {
     namespace::leave(Namespaces::MountAndProcesses)?;
     sys::mount::make_private("/")?;
     let status = Command::new("/proc/self/exe")
-        .args(["inside", "--dir"])
-        .arg(&inside.dir)
-        .arg("--")
-        .args(&inside.argv)
+        .arg("inside")
+        .args(inside.words())
         .status()
         .context("cannot start the second stage")?;
     Ok(exit_code(code(status)))
@@ -36,6 +34,9 @@ pub(crate) fn enter(inside: &Inside) -> Result<ExitCode> {
 pub(crate) fn inside(inside: &Inside) -> Result<ExitCode> {
     // When the broker is killed, the first stage dies with it, this one with that, and the namespace with us.
     namespace::die_with_parent()?;
+    if inside.session.is_some() {
+        return terminal::inside(inside);
+    }
     let places = places::enter(&inside.dir)?;
     let Some((program, arguments)) = inside.argv.split_first() else {
         return Ok(ExitCode::from(NOT_STARTED));
@@ -75,22 +76,25 @@ fn environment() -> Vec<(&'static str, String)> {
         ("LANG", "C.UTF-8".to_owned()),
         ("DEBIAN_FRONTEND", "noninteractive".to_owned()),
     ];
-    // A network behind a proxy is the host's, and so is this.
-    for name in ["http_proxy", "https_proxy", "no_proxy"] {
-        all.extend(std::env::var(name).ok().map(|value| (name, value)));
-    }
+    all.extend(proxies());
     all
 }
 
+/// A network behind a proxy is the host's, and so is this.
+pub(super) fn proxies() -> impl Iterator<Item = (&'static str, String)> {
+    let names = ["http_proxy", "https_proxy", "no_proxy"].into_iter();
+    names.filter_map(|name| Some((name, std::env::var(name).ok()?)))
+}
+
 /// Exit status as shells count: 128 + signal for a death by signal.
-pub(super) fn code(status: ExitStatus) -> i32 {
+pub(crate) fn code(status: ExitStatus) -> i32 {
     status
         .code()
         .or_else(|| status.signal().map(|signal| signal + 128))
         .unwrap_or(1)
 }
 
-fn exit_code(code: i32) -> ExitCode {
+pub(super) fn exit_code(code: i32) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 

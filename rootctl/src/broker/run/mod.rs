@@ -5,23 +5,25 @@
 //! |---|---|
 //! | `enter` | the namespaces: stage one leaves ours, stage two is process 1 of the new ones |
 //! | `places` | the mounts that the command sees |
+//! | `terminal` | stage two of a session: a shell on a terminal of its own |
 
 mod enter;
 mod places;
+mod terminal;
 
-pub(crate) use enter::{enter, inside};
+pub(crate) use enter::{code, enter, inside};
+pub(crate) use places::Additions;
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use rootspec::meta::{Kernel, Meta, Origin};
+use rootspec::meta::Origin;
 use rootspec::paths::store as names;
 use rootspec::protocol::store::{Ran, Run};
 use sys::btrfs::Access;
 use sys::run::Stream;
 
 use crate::boot_files;
-use crate::checks;
 use crate::copy::{must_be_subvolume, must_have_room, name, note};
 use crate::guard::Guard;
 use crate::progress::{Progress, point};
@@ -51,13 +53,16 @@ pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) 
         let source = session.store.snapshot(from);
         progress.step(&format!("copy snapshot {from}"));
         subvol::snapshot(&source.join(names::ROOT), &draft.root(), Access::ReadWrite)?;
-        let before = touched(&draft, parent.kernel.as_ref());
+        let before = boot_files::built_from(&draft.root(), parent.kernel.as_ref());
         point("S2");
         let status = command(&draft, &ask.argv, progress)?;
         point("S3");
         if status == 0 {
             progress.step("check the new root");
-            let kernel = kernel(&draft, &source, &parent, before, progress)?;
+            let kernel =
+                boot_files::of_changed(&draft, &parent, before, Some(&source), progress).context(
+                    "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
+                )?;
             let facts = Facts {
                 name,
                 note,
@@ -86,41 +91,6 @@ pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) 
     })
 }
 
-/// What the initramfs of the parent was built from; `None` if that cannot be told.
-fn touched(draft: &Draft<'_>, kernel: Option<&Kernel>) -> Option<String> {
-    let found = checks::root(&draft.root()).ok()?;
-    if kernel.is_none_or(|kernel| kernel.release != found.release) {
-        return None;
-    }
-    boot_files::fingerprint(&draft.root(), &found).ok()
-}
-
-/// Kernel and initramfs of the changed root: the parent's if nothing they are made of was touched.
-fn kernel(
-    draft: &Draft<'_>,
-    source: &std::path::Path,
-    parent: &Meta,
-    before: Option<String>,
-    progress: &mut Progress<'_>,
-) -> Result<Kernel> {
-    let found = checks::root(&draft.root()).context(
-        "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
-    )?;
-    let after = boot_files::fingerprint(&draft.root(), &found)?;
-    if before.as_ref() == Some(&after) {
-        return boot_files::reuse(draft, source, &found.release);
-    }
-    let old = parent
-        .kernel
-        .as_ref()
-        .map_or("none", |k| k.release.as_str());
-    progress.step(&format!(
-        "kernel, modules or boot stage changed ({old} to {})",
-        found.release
-    ));
-    boot_files::make(draft, &found, progress)
-}
-
 /// Starts ourselves as the first stage, and passes the command's output on.
 fn command(draft: &Draft<'_>, argv: &[String], progress: &mut Progress<'_>) -> Result<i32> {
     progress.step(&format!("run {}", argv.join(" ")));
@@ -137,5 +107,5 @@ fn command(draft: &Draft<'_>, argv: &[String], progress: &mut Progress<'_>) -> R
         };
         progress.output(stream, &format!("{line}\n"));
     })?;
-    Ok(enter::code(status))
+    Ok(code(status))
 }

@@ -21,6 +21,43 @@ const RESOLV: &str = "etc/resolv.conf";
 const POLICY: &str = "usr/sbin/policy-rc.d";
 const POLICY_USER: &str = "usr/sbin/invoke-rc.d";
 
+/// Empty files that are put into a root while something runs in it, where it has none of its own: what is shown in their
+/// place must be mounted on something. They must not stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Additions(Vec<String>);
+
+impl Additions {
+    /// Those that `root`, in which nothing runs, will get.
+    pub(crate) fn to(root: &Path) -> Self {
+        let absent = |path: &str| root.join(path).symlink_metadata().is_err();
+        let mut all = vec![RESOLV.to_owned(), POLICY.to_owned()];
+        all.retain(|path| absent(path));
+        Self(all)
+    }
+
+    /// Takes away from `root` those that are there and still empty: whatever ran in it was killed.
+    pub(crate) fn take_away(&self, root: &Path) {
+        // The list may come from a file: nothing but these two is ever removed.
+        for path in [RESOLV, POLICY]
+            .iter()
+            .filter(|path| self.0.iter().any(|own| own == *path))
+        {
+            take_away(&root.join(path));
+        }
+    }
+}
+
+/// Removes an empty file.
+fn take_away(path: &Path) {
+    if path
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_file() && found.len() == 0)
+    {
+        drop(std::fs::remove_file(path));
+    }
+}
+
 /// What was put into the root for the time of the command, and must not stay.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -32,9 +69,7 @@ impl Places {
     pub(super) fn leave(self) {
         for path in self.added {
             drop(sys::mount::unmount(&path, Unmount::Detach));
-            if path.metadata().is_ok_and(|found| found.len() == 0) {
-                drop(std::fs::remove_file(&path));
-            }
+            take_away(&path);
         }
     }
 }

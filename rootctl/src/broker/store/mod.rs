@@ -5,10 +5,12 @@
 //! | `list` | what snapshots there are, and what is wrong with them |
 //! | `label` | a name and a note given after publishing |
 //! | `trash` | deleted snapshots: moved there, back, or thrown away |
+//! | `edits` | edit sessions: begun, locked, listed, dropped |
 //! | `publish` | a snapshot under work, sealed and renamed into place |
 //! | `settings` | `settings.toml`: loader, command line, mode |
 //! | `subvol` | subvolumes through btrfsutil |
 
+pub(crate) mod edits;
 pub(crate) mod label;
 pub(crate) mod list;
 pub(crate) mod publish;

@@ -18,7 +18,16 @@ pub(crate) struct Draft<'a> {
     store: &'a Store,
     id: SnapshotId,
     dir: PathBuf,
-    published: bool,
+    unpublished: Unpublished,
+}
+
+/// What becomes of a draft that is not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unpublished {
+    /// It is thrown away.
+    Goes,
+    /// It stays where it is.
+    Stays,
 }
 
 /// What a snapshot is told to be when it is published.
@@ -63,8 +72,42 @@ impl<'a> Draft<'a> {
             store,
             id,
             dir,
-            published: false,
+            unpublished: Unpublished::Goes,
         })
+    }
+
+    /// A draft of somebody else's work in the folder `dir`, which stays there if it is not published. What an earlier try
+    /// left beside the root is removed.
+    pub(crate) fn of_work(
+        store: &'a Store,
+        _lock: &StoreLock,
+        id: SnapshotId,
+        dir: PathBuf,
+    ) -> Result<Self> {
+        for file in [names::META, names::KERNEL, names::INITRD] {
+            subvol::remove_tree(&dir.join(file))?;
+        }
+        subvol::set_access(&dir.join(names::ROOT), Access::ReadWrite)?;
+        Ok(Self {
+            store,
+            id,
+            dir,
+            unpublished: Unpublished::Stays,
+        })
+    }
+
+    /// Moves what was made so far to `to`, durably: it is no draft any more.
+    pub(crate) fn move_to(mut self, to: &Path) -> Result<()> {
+        self.store.commit()?;
+        sys::fs::rename_new(&self.dir, to)?;
+        self.unpublished = Unpublished::Stays;
+        sys::fs::sync_dir(to.parent().unwrap_or(to))?;
+        Ok(())
+    }
+
+    /// The number it gets.
+    pub(crate) fn id(&self) -> SnapshotId {
+        self.id
     }
 
     /// Its folder.
@@ -95,7 +138,7 @@ impl<'a> Draft<'a> {
         point("S6-synced");
         let snaps = self.store.path(names::SNAPS);
         sys::fs::rename_new(&self.dir, snaps.join(self.id.to_string()))?;
-        self.published = true;
+        self.unpublished = Unpublished::Stays;
         sys::fs::sync_dir(&snaps)?;
         point("S7-published");
         Ok(meta)
@@ -104,7 +147,7 @@ impl<'a> Draft<'a> {
 
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        if !self.published {
+        if self.unpublished == Unpublished::Goes {
             // What cannot be removed now is removed when the store is opened for the next change.
             drop(subvol::remove_tree(&self.dir));
         }
@@ -152,7 +195,8 @@ fn meta_of(id: SnapshotId, uuid: String, facts: Facts) -> Meta {
     }
 }
 
-fn now() -> u64 {
+/// Seconds since 1970 (UTC).
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |time| time.as_secs())
 }
