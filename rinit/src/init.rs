@@ -26,7 +26,7 @@ use crate::confirm::Confirmation;
 use crate::control::Control;
 use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
-use crate::load::{self, Loading};
+use crate::load::{self, Loaded, Loading};
 use crate::logs::{Handover, Logs, Whose};
 use crate::renewal::Renewal;
 use crate::shutdown::Shutdown;
@@ -67,6 +67,8 @@ pub(crate) struct Init {
     pub(crate) all: Supervisor<Linux>,
     pub(crate) control: Control,
     pub(crate) settings: Settings,
+    /// The plan was kept, and nothing has changed since: keeping it again would change nothing.
+    pub(crate) unchanged: bool,
     pub(crate) phase: Phase,
     pub(crate) verdict: Verdict,
     pub(crate) times: Times,
@@ -95,7 +97,7 @@ pub(crate) struct Init {
 pub(crate) fn run() -> sys::error::Result<Infallible> {
     let mut problems = Vec::new();
     // First of all, so that it works while we prepare the rest.
-    let loading = Loading::start();
+    let loading = Loading::start(load::Reuse::IfUnchanged);
     // Every service costs us half a dozen.
     if let Err(error) = sys::descriptors::raise() {
         problems.push(sys::chain(&error));
@@ -115,21 +117,22 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
         Ok(loading) => wait_for_plan(&mut kernel, loading),
         Err(error) => Err(sys::chain(&error)),
     };
-    let mut loaded = loaded.unwrap_or_else(|why| {
-        rescue::instead(format!(
+    let mut loaded = loaded.unwrap_or_else(|why| Loaded {
+        kept: rescue::instead(format!(
             "the unit files could not be read: {why}; only a rescue login is started"
-        ))
+        )),
+        unchanged: false,
     });
     // Not before: while we waited for the loader only, signals would have kept us awake.
     kernel.epoll().add(&signals, SIGNALS, Interest::Read)?;
-    loaded.plan.problems.append(&mut problems);
+    loaded.kept.plan.problems.append(&mut problems);
     let mut init = Init::new(kernel, signals, voice, loaded, began);
     init.begin();
     init.work()
 }
 
 /// Waits for the loader, and for it only, until its deadline.
-fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Kept, String> {
+fn wait_for_plan(kernel: &mut Linux, mut loading: Loading) -> Result<Loaded, String> {
     let said = |error: sys::SysError| sys::chain(&error);
     let deadline = kernel.now().saturating_add(load::DEADLINE);
     kernel
@@ -180,8 +183,8 @@ fn take_panic() -> String {
 }
 
 impl Init {
-    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Kept, began: u64) -> Self {
-        let Kept { plan, settings } = loaded;
+    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
+        let Kept { plan, settings } = loaded.kept;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
         let trial = gate::is_trial(report.as_deref(), &cmdline);
@@ -196,6 +199,7 @@ impl Init {
             all: Supervisor::new(Core::new(plan, now), hands),
             control: Control::default(),
             settings,
+            unchanged: loaded.unchanged,
             phase: Phase::Starting,
             verdict: Verdict::Pending(now),
             times: Times {
@@ -235,19 +239,25 @@ impl Init {
             let text = sys::chain(&error);
             self.voice.shout(&text);
         }
-        let plan = self.all.core.plan().clone();
+        let plan = self.all.core.plan();
         for problem in &plan.problems {
             self.voice.shout(problem);
         }
-        self.all.hands.listen(&plan);
+        let (units, group) = (plan.units.len(), plan.find(&self.settings.default_group));
+        self.all.hands.listen(plan);
         self.all.handle(Event::Loaded);
         self.voice.shout(&format!(
-            "version {} starts the group {} of {} units",
+            "version {} starts the group {} of {} units{}",
             env!("CARGO_PKG_VERSION"),
             self.settings.default_group,
-            plan.units.len()
+            units,
+            if self.unchanged {
+                ", by the plan that was kept"
+            } else {
+                ""
+            }
         ));
-        if let Some(group) = plan.find(&self.settings.default_group) {
+        if let Some(group) = group {
             self.all.handle(Event::Start(group));
         }
         self.lap();

@@ -1,6 +1,6 @@
 //! Acting on the verdict: `gate` and `confirm` decide, this starts units and reboots.
 
-use rootspec::plan::{BOOT_BAD, BOOT_GOOD};
+use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN};
 use sys::power::End;
 
 use crate::confirm::{Confirmation, Seen, Step};
@@ -42,8 +42,19 @@ impl Init {
                 self.confirming = Some(Confirmation::new(now, self.settings.confirm_deadline));
                 self.confirm(now);
             }
-            (Verdict::Good, false) => self.voice.note("this boot is good"),
+            (Verdict::Good, false) => {
+                self.voice.note("this boot is good");
+                self.keep_plan();
+            }
             (Verdict::Degraded(_) | Verdict::Bad(_), _) => self.not_good(now),
+        }
+    }
+
+    /// A good boot that had to compile its plan spares the next one that.
+    fn keep_plan(&mut self) {
+        let unit = self.all.core.find(KEEP_PLAN);
+        if let Some(unit) = unit.filter(|_| !self.unchanged) {
+            self.all.handle(Event::Start(unit));
         }
     }
 
@@ -82,6 +93,7 @@ impl Init {
                 self.confirming = None;
                 self.verdict = Verdict::Good;
                 self.voice.note("this boot is confirmed");
+                self.keep_plan();
             }
             (Step::GiveUp(why), unit) => {
                 self.confirming = None;

@@ -1,13 +1,17 @@
 //! What a boot starts from, made by `rinit-plan` in a process of its own, so that no file, however odd, can hurt or hold
 //! PID 1.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Command;
 
 use rootspec::kept::Kept;
+use rootspec::paths::KEPT_PLAN;
 use rootspec::paths::program::PLANNER;
 use rootspec::plan::{Plan, Work};
 use sys::process::Worker;
+
+use crate::reuse;
 
 /// How long it may take, in milliseconds.
 pub(crate) const DEADLINE: u64 = 10_000;
@@ -15,6 +19,25 @@ pub(crate) const DEADLINE: u64 = 10_000;
 const ANSWER: usize = 64 << 20;
 /// Before words that say why there is no answer; no answer begins with it.
 const NONE: u8 = b'!';
+/// Before an answer that was kept.
+const KEPT: u8 = b'=';
+
+/// Whether what was kept may be the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// If nothing has changed since.
+    IfUnchanged,
+    /// The files are read.
+    Never,
+}
+
+/// What a boot starts from, and where that came from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Loaded {
+    pub(crate) kept: Kept,
+    /// It was kept, and nothing has changed since.
+    pub(crate) unchanged: bool,
+}
 
 /// A child at work.
 #[derive(Debug)]
@@ -28,8 +51,16 @@ impl Loading {
     ///
     /// # Errors
     /// No process to be had.
-    pub(crate) fn start() -> sys::error::Result<Self> {
-        let worker = sys::process::fork_worker(|output| {
+    pub(crate) fn start(reuse: Reuse) -> sys::error::Result<Self> {
+        let worker = sys::process::fork_worker(|mut output| {
+            // Whatever is wrong with the one that was kept: the files have everything.
+            let kept = match reuse {
+                Reuse::IfUnchanged => reuse::unchanged(KEPT_PLAN).ok(),
+                Reuse::Never => None,
+            };
+            if let Some(bytes) = kept {
+                return u8::from(send(&mut output, &bytes).is_err());
+            }
             let told = output.try_clone();
             let error = sys::process::become_program(&mut planner(), output);
             if let Ok(mut told) = told {
@@ -44,7 +75,7 @@ impl Loading {
     }
 
     /// Reads what is there. `None`: the child is still at work.
-    pub(crate) fn poll(&mut self) -> Option<Result<Kept, String>> {
+    pub(crate) fn poll(&mut self) -> Option<Result<Loaded, String>> {
         let mut bytes = [0; 65536];
         loop {
             match self.worker.output.read(&mut bytes) {
@@ -72,6 +103,14 @@ fn planner() -> Command {
     command
 }
 
+/// Sends what was kept.
+fn send(output: &mut File, bytes: &[u8]) -> std::io::Result<()> {
+    // At once, if that may be: who reads it has other things to do meanwhile.
+    sys::peek::make_room(&*output, bytes.len().saturating_add(1));
+    output.write_all(&[KEPT])?;
+    output.write_all(bytes)
+}
+
 fn refusal(words: &str) -> Vec<u8> {
     let mut bytes = vec![NONE];
     bytes.extend(words.as_bytes());
@@ -79,14 +118,16 @@ fn refusal(words: &str) -> Vec<u8> {
 }
 
 /// What the child has sent until its end.
-fn decode(bytes: &[u8]) -> Result<Kept, String> {
+fn decode(bytes: &[u8]) -> Result<Loaded, String> {
     match bytes {
         [] => Err("rinit-plan died before it was done".to_owned()),
         [NONE, words @ ..] => Err(String::from_utf8_lossy(words).into_owned()),
         _ => {
+            let kept = bytes.strip_prefix(&[KEPT]);
+            let (bytes, unchanged) = (kept.unwrap_or(bytes), kept.is_some());
             let mut kept = Kept::from_bytes(bytes).map_err(|why| format!("rinit-plan: {why}"))?;
             pass_on(&mut kept.plan, |name| std::env::var(name).ok());
-            Ok(kept)
+            Ok(Loaded { kept, unchanged })
         }
     }
 }
@@ -117,7 +158,10 @@ mod tests {
     #[test]
     fn no_answer_is_told_from_a_bad_one_in_words() {
         let bytes = Kept::default().to_bytes().unwrap();
-        assert_eq!(decode(&bytes), Ok(Kept::default()));
+        for (bytes, unchanged) in [(bytes.clone(), false), ([&[KEPT], &*bytes].concat(), true)] {
+            let kept = Kept::default();
+            assert_eq!(decode(&bytes), Ok(Loaded { kept, unchanged }));
+        }
         for (bytes, words) in [
             (Vec::new(), "died before it was done"),
             (bytes[..bytes.len() - 1].to_vec(), "is damaged"),

@@ -5,6 +5,7 @@
 //! | `init` | PID 1 at work: start, the loop, what happens after each lap |
 //! | `setup` | the first steps: file systems, host name, machine id |
 //! | `load` | what a boot starts from, from `rinit-plan` (`planner/main.rs`), which alone reads unit files |
+//! | `reuse`, `seen` | the plan that was kept, and whether it still holds |
 //! | `rescue` | what a boot starts from where that fails |
 //! | `supervisor` | the pure machine that decides what units do; begin with its page |
 //! | `supervise` | machine and hands together; panics end here |
@@ -34,6 +35,8 @@ mod load;
 mod logs;
 mod renewal;
 mod rescue;
+mod reuse;
+mod seen;
 mod setup;
 mod shutdown;
 mod supervise;

@@ -61,7 +61,7 @@ impl Init {
             return Ok(false);
         }
         let said = |error: sys::SysError| sys::chain(&error);
-        let loading = Loading::start().map_err(said)?;
+        let loading = Loading::start(load::Reuse::Never).map_err(said)?;
         let epoll = self.all.hands.kernel.epoll();
         epoll
             .add(&loading.worker.output, crate::init::LOADER, Interest::Read)
@@ -100,7 +100,7 @@ impl Init {
             .epoll()
             .remove(&loading.worker.output)
             .ok();
-        let done = answer.and_then(|loaded| self.renewed_by(loaded, &purpose));
+        let done = answer.and_then(|loaded| self.renewed_by(loaded.kept, &purpose));
         self.renewal = Some(Renewal::Done(done));
     }
 

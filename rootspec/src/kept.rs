@@ -51,8 +51,58 @@ impl fmt::Display for KeptError {
 
 impl std::error::Error for KeptError {}
 
-fn encoding(error: postcard::Error) -> KeptError {
+pub(crate) fn encoding(error: postcard::Error) -> KeptError {
     KeptError::Plan(PlanError::Damaged(error.to_string()))
+}
+
+/// What is stored, behind what it begins with, its version and its checksum.
+pub(crate) fn sealed(magic: [u8; 6], version: u16, body: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.to_vec();
+    bytes.extend(version.to_le_bytes());
+    bytes.extend(crc32c::crc32c(body).to_le_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+/// What is stored, if it is whole and of this version.
+pub(crate) fn unsealed(magic: [u8; 6], version: u16, bytes: &[u8]) -> Result<&[u8], KeptError> {
+    let rest = bytes.strip_prefix(&magic).ok_or(KeptError::Other)?;
+    let (found, rest) = rest.split_first_chunk::<2>().ok_or(KeptError::Damaged)?;
+    let found = u16::from_le_bytes(*found);
+    if found != version {
+        return Err(KeptError::Version(found));
+    }
+    let (sum, body) = rest.split_first_chunk::<4>().ok_or(KeptError::Damaged)?;
+    if crc32c::crc32c(body) == u32::from_le_bytes(*sum) {
+        Ok(body)
+    } else {
+        Err(KeptError::Damaged)
+    }
+}
+
+/// Makes what was compiled in one boot the same for another one, in its binary form: ids of boots are of one length, so
+/// that one can stand in the place of the other. False: these are not, or the bytes are nothing that is kept.
+pub fn move_to_boot(bytes: &mut [u8], from: &str, to: &str) -> bool {
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    if from.is_empty() || from.len() != to.len() {
+        return false;
+    }
+    let head = MAGIC.len().saturating_add(2);
+    let Some((sum, body)) = bytes
+        .get_mut(head..)
+        .and_then(|rest| rest.split_first_chunk_mut::<4>())
+    else {
+        return false;
+    };
+    let mut at: usize = 0;
+    while let Some(place) = body.get_mut(at..at.saturating_add(from.len())) {
+        if place == from {
+            place.copy_from_slice(to);
+        }
+        at = at.saturating_add(1);
+    }
+    *sum = crc32c::crc32c(body).to_le_bytes();
+    true
 }
 
 impl Kept {
@@ -63,11 +113,7 @@ impl Kept {
     pub fn to_bytes(&self) -> Result<Vec<u8>, KeptError> {
         let mut body = postcard::to_allocvec(&self.settings).map_err(encoding)?;
         body.extend(self.plan.to_bytes().map_err(KeptError::Plan)?);
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(crc32c::crc32c(&body).to_le_bytes());
-        bytes.extend(body);
-        Ok(bytes)
+        Ok(sealed(MAGIC, VERSION, &body))
     }
 
     /// Reads the binary form.
@@ -75,16 +121,7 @@ impl Kept {
     /// # Errors
     /// The bytes are something else, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeptError> {
-        let rest = bytes.strip_prefix(&MAGIC).ok_or(KeptError::Other)?;
-        let (version, rest) = rest.split_first_chunk::<2>().ok_or(KeptError::Damaged)?;
-        let version = u16::from_le_bytes(*version);
-        if version != VERSION {
-            return Err(KeptError::Version(version));
-        }
-        let (sum, body) = rest.split_first_chunk::<4>().ok_or(KeptError::Damaged)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
-            return Err(KeptError::Damaged);
-        }
+        let body = unsealed(MAGIC, VERSION, bytes)?;
         let (settings, plan) = postcard::take_from_bytes(body).map_err(encoding)?;
         let plan = Plan::from_bytes(plan).map_err(KeptError::Plan)?;
         Ok(Self { settings, plan })
@@ -113,6 +150,22 @@ mod tests {
             damaged[at] ^= 0x20;
             assert!(Kept::from_bytes(&damaged).is_err(), "changed at {at}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_boot_is_exchanged_wherever_it_stands() {
+        let of = |boot: &str| {
+            let mut kept = sample();
+            kept.plan.problems.push(format!("{boot} and {boot}"));
+            kept
+        };
+        let mut bytes = of("boot-1").to_bytes().unwrap();
+        assert!(move_to_boot(&mut bytes, "boot-1", "boot-2"));
+        assert_eq!(Kept::from_bytes(&bytes).unwrap(), of("boot-2"));
+        for (from, to) in [("boot-2", "boot-10"), ("", "")] {
+            assert!(!move_to_boot(&mut bytes, from, to), "{from} to {to}");
+        }
+        assert!(!move_to_boot(&mut [], "a", "b"));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | `lint` | what looks wrong although it can be compiled |
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
+//! | `stored` | the same, kept for the next boot with what it was compiled from |
 //! | `settings` | the settings of `rinit` |
 //! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
@@ -46,6 +47,7 @@ pub mod settings;
 pub mod setup;
 pub mod spot;
 pub mod state;
+pub mod stored;
 pub mod target;
 pub mod toml_value;
 pub mod trial;

@@ -113,6 +113,8 @@ pub const GROUP_DIRS: [&str; 3] = [
 ];
 /// The settings of `rinit` itself.
 pub const SETTINGS: &str = "/etc/rinit/rinit.toml";
+/// The boot plan as it was kept after a good boot; on the shared `@var`, which is there in every mode that keeps anything.
+pub const KEPT_PLAN: &str = "/var/lib/rinit/plan";
 /// Logs of services, one file each; on the shared `@var`, so they outlive a rollback.
 pub const LOG_DIR: &str = "/var/log/rinit";
 

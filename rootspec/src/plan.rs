@@ -19,6 +19,8 @@ pub const VERSION: u16 = 5;
 pub const BOOT_GOOD: &str = "boot-good";
 /// The unit that is told why a boot was judged bad; `rinit` starts it by itself.
 pub const BOOT_BAD: &str = "boot-bad";
+/// The unit that keeps the plan for the next boot; `rinit` starts it by itself, after a good boot from unit files.
+pub const KEEP_PLAN: &str = "keep-plan";
 /// The unit that stands in for everything where there is no usable plan.
 pub const RESCUE: &str = "rescue";
 

@@ -31,6 +31,10 @@ pub fn read_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec
     // Opening a pipe would wait for its writer, for ever if there is none (fifo(7)); for files this changes nothing.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let fd = rustix::fs::openat(dir, path, flags, Mode::empty()).cannot("open", path)?;
+    read_open(fd, path, limit)
+}
+
+fn read_open(fd: OwnedFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells "exactly full" from "too large".
     File::from(fd)
@@ -60,6 +64,60 @@ pub fn read_text(path: impl AsRef<Path>, limit: u64) -> Result<String> {
 pub fn read_text_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<String> {
     let bytes = read_at(dir, path.as_ref(), limit)?;
     String::from_utf8(bytes).map_err(|e| SysError::invalid("read", path, e.to_string()))
+}
+
+/// Reads a whole file of at most `limit` bytes that nobody but this user, or root, can have written: whoever may write it
+/// may tell us anything.
+///
+/// # Errors
+/// As [`read`]; it is no ordinary file, a link has its name, or others own it or may write it.
+pub fn read_own(path: impl AsRef<Path>, limit: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let fd = rustix::fs::openat(CWD, path, flags, Mode::empty()).cannot("open", path)?;
+    let found = rustix::fs::fstat(&fd).cannot("look at", path)?;
+    let refused = |why: &str| Err(SysError::invalid("read", path, why.to_owned()));
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return refused("it is no ordinary file");
+    }
+    let us = rustix::process::geteuid().as_raw();
+    if found.st_uid != 0 && found.st_uid != us || found.st_mode & 0o022 != 0 {
+        return refused("others own it, or may write it");
+    }
+    read_open(fd, path, limit)
+}
+
+/// Times and size of a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Type and permissions.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Content last changed: seconds since 1970, nanoseconds.
+    pub modified: (i64, u32),
+    /// Anything last changed: seconds since 1970, nanoseconds.
+    pub changed: (i64, u32),
+}
+
+/// The stamp of what is at a path, links followed; `None`: nothing is.
+///
+/// # Errors
+/// It cannot be looked at, for another reason than its absence.
+pub fn stamp(path: impl AsRef<Path>) -> Result<Option<Stamp>> {
+    let path = path.as_ref();
+    let found = match rustix::fs::stat(path) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        other => other.cannot("look at", path)?,
+    };
+    let nanos = |value| u32::try_from(value).unwrap_or_default();
+    Ok(Some(Stamp {
+        mode: found.st_mode,
+        size: u64::try_from(found.st_size).unwrap_or_default(),
+        modified: (found.st_mtime, nanos(found.st_mtime_nsec)),
+        changed: (found.st_ctime, nanos(found.st_ctime_nsec)),
+    }))
 }
 
 /// The current folder, for the `…_at` functions: an absolute path ignores it.

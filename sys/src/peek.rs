@@ -69,6 +69,12 @@ pub fn discard(from: impl AsFd, length: usize) -> Result<()> {
     Ok(())
 }
 
+/// Lets a pipe hold so many bytes, as far as the kernel gives that to everybody: 1 MiB. For one large message.
+pub fn make_room(pipe: impl AsFd, bytes: usize) {
+    // A smaller one is only slower.
+    rustix::pipe::fcntl_setpipe_size(pipe, bytes.clamp(1 << 16, 1 << 20)).ok();
+}
+
 /// A pipe neither end of which blocks.
 ///
 /// # Errors
@@ -81,6 +87,14 @@ pub fn open_pipe() -> Result<(OwnedFd, OwnedFd)> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn a_pipe_with_room_takes_a_large_message_at_once() {
+        let (_read, write) = open_pipe().unwrap();
+        let mut file = std::fs::File::from(write);
+        make_room(&file, 300_000);
+        assert_eq!(file.write(&[0; 300_000]).unwrap(), 300_000);
+    }
 
     #[test]
     fn a_look_takes_nothing_and_discarding_takes_exactly_so_much() {

@@ -3,22 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rootspec::compile::{DropIn, Enabled, Facts, Files, Problem, Source};
-use rootspec::report::Numbers;
+use rootspec::compile::{DropIn, Enabled, Files, Problem, Source};
 use rootspec::{UnitName, paths};
+
+use crate::reader::Reader;
+use crate::seen;
 
 /// Largest file, in bytes.
 pub(crate) const FILE: u64 = 1 << 20;
-/// Most files per folder.
-const FILES: usize = 10_000;
-/// The kernel's id of this boot.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// Where to look, for tests and the linter: other folders than the system's.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) units: Vec<String>,
     pub(crate) groups: Vec<String>,
+    /// The folder of `passwd` and `group`.
+    pub(crate) accounts: String,
     /// A boot needs a group to start; a folder to be checked need not have one.
     pub(crate) boots: bool,
 }
@@ -28,6 +27,7 @@ impl Default for Places {
         Self {
             units: paths::UNIT_DIRS.map(str::to_owned).to_vec(),
             groups: paths::GROUP_DIRS.map(str::to_owned).to_vec(),
+            accounts: "/etc".to_owned(),
             boots: true,
         }
     }
@@ -44,154 +44,145 @@ impl Places {
         Self {
             units: dirs.to_vec(),
             groups: groups.collect(),
+            accounts: "/etc".to_owned(),
             boots: false,
         }
     }
 }
 
 /// Reads everything. What cannot be read is among the problems.
-pub(crate) fn read(places: &Places, problems: &mut Vec<Problem>) -> Files {
-    let (sources, drop_ins) = units(&places.units, problems);
+pub(crate) fn read(places: &Places, reader: &mut Reader, problems: &mut Vec<Problem>) -> Files {
+    let mut folders = Folders { reader, problems };
+    let (sources, drop_ins) = folders.units(&places.units);
     Files {
         sources,
         drop_ins,
-        enabled: enabled(&places.groups, problems),
-        facts: facts(),
+        enabled: folders.enabled(&places.groups),
+        facts: seen::facts(),
     }
 }
 
-/// What this boot is.
-fn facts() -> Facts {
-    let mut facts = Facts::default();
-    let report = sys::fs::read_text(paths::run::BOOT_REPORT, FILE).ok();
-    let report = report.and_then(|text| Numbers::of_report(&text));
-    if let Some(id) = report.and_then(|numbers| numbers.snapshot) {
-        facts.snapshot = id.to_string();
-    }
-    if let Ok(id) = sys::fs::read_text(BOOT_ID, FILE) {
-        facts.boot = id.trim().to_owned();
-    }
-    facts
+/// Reading, and what is wrong with what is read.
+struct Folders<'a> {
+    reader: &'a mut Reader,
+    problems: &'a mut Vec<Problem>,
 }
 
-/// Names in a folder, sorted. A folder that is absent has none.
-fn names(dir: &str, problems: &mut Vec<Problem>) -> Vec<String> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            problems.push(Problem::of(
-                dir,
-                format!("cannot list this folder: {error}"),
-            ));
-            return Vec::new();
-        }
-    };
-    let names = entries.take(FILES).flatten().map(|entry| entry.file_name());
-    let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
-    names.sort();
-    names
-}
+impl Folders<'_> {
+    /// Names in a folder, sorted. A folder that is absent has none.
+    fn names(&mut self, dir: &str) -> Vec<String> {
+        self.reader.names(dir).unwrap_or_else(|error| {
+            let words = format!("cannot list this folder: {error}");
+            self.problems.push(Problem::of(dir, words));
+            Vec::new()
+        })
+    }
 
-/// The text of a file; what is wrong with it becomes a problem.
-fn text(file: &str, problems: &mut Vec<Problem>) -> Option<String> {
-    match sys::fs::read_text(file, FILE) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            problems.push(Problem::of("", sys::chain(&error)));
-            None
+    /// The text of a file; what is wrong with it becomes a problem.
+    fn text(&mut self, file: &str) -> Option<String> {
+        match self.reader.text(file, FILE) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.problems.push(Problem::of("", sys::chain(&error)));
+                None
+            }
         }
     }
-}
 
-/// The name of a unit from the name of a file or folder.
-fn unit_name(file: &str, stem: &str, problems: &mut Vec<Problem>) -> Option<UnitName> {
-    match stem.parse() {
-        Ok(name) => Some(name),
-        Err(error) => {
-            problems.push(Problem::of(file, format!("{error}")));
-            None
+    /// The name of a unit from the name of a file or folder.
+    fn unit_name(&mut self, file: &str, stem: &str) -> Option<UnitName> {
+        match stem.parse() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.problems.push(Problem::of(file, format!("{error}")));
+                None
+            }
         }
     }
-}
 
-/// Unit files `NAME.toml`, and drop-ins `NAME.toml.d/NN-WHAT.toml`.
-fn units(dirs: &[String], problems: &mut Vec<Problem>) -> (Vec<Source>, Vec<DropIn>) {
-    let mut found: BTreeMap<UnitName, Source> = BTreeMap::new();
-    // By unit and name of the drop-in: that is their order, whatever folder they come from.
-    let mut laid: BTreeMap<(UnitName, String), DropIn> = BTreeMap::new();
-    for dir in dirs {
-        for name in names(dir, problems) {
-            let file = format!("{dir}/{name}");
-            if let Some(stem) = name.strip_suffix(".toml.d") {
-                if let Some(unit) = unit_name(&file, stem, problems) {
-                    drop_ins(&file, &unit, &mut laid, problems);
+    /// Unit files `NAME.toml`, and drop-ins `NAME.toml.d/NN-WHAT.toml`.
+    fn units(&mut self, dirs: &[String]) -> (Vec<Source>, Vec<DropIn>) {
+        let mut found: BTreeMap<UnitName, Source> = BTreeMap::new();
+        // By unit and name of the drop-in: that is their order, whatever folder they come from.
+        let mut laid: BTreeMap<(UnitName, String), DropIn> = BTreeMap::new();
+        for dir in dirs {
+            for name in self.names(dir) {
+                let file = format!("{dir}/{name}");
+                if let Some(stem) = name.strip_suffix(".toml.d") {
+                    if let Some(unit) = self.unit_name(&file, stem) {
+                        self.drop_ins(&file, &unit, &mut laid);
+                    }
                 }
-            }
-            let Some(stem) = name.strip_suffix(".toml") else {
-                continue;
-            };
-            let Some(name) = unit_name(&file, stem, problems) else {
-                continue;
-            };
-            if found.contains_key(&name) {
-                continue;
-            }
-            if let Some(text) = text(&file, problems) {
-                found.insert(name.clone(), Source { name, file, text });
-            }
-        }
-    }
-    (found.into_values().collect(), laid.into_values().collect())
-}
-
-fn drop_ins(
-    folder: &str,
-    unit: &UnitName,
-    laid: &mut BTreeMap<(UnitName, String), DropIn>,
-    problems: &mut Vec<Problem>,
-) {
-    for name in names(folder, problems) {
-        let key = (unit.clone(), name);
-        if !key.1.ends_with(".toml") || laid.contains_key(&key) {
-            continue;
-        }
-        let file = format!("{folder}/{}", key.1);
-        if let Some(text) = text(&file, problems) {
-            let unit = unit.clone();
-            laid.insert(key, DropIn { unit, file, text });
-        }
-    }
-}
-
-/// Files `GROUP.d/UNIT`.
-fn enabled(dirs: &[String], problems: &mut Vec<Problem>) -> Vec<Enabled> {
-    let mut found = Vec::new();
-    // What two folders enable is enabled once.
-    let mut seen = BTreeSet::new();
-    for dir in dirs {
-        for folder in names(dir, problems) {
-            let Some(group) = folder.strip_suffix(".d") else {
-                continue;
-            };
-            for unit in names(&format!("{dir}/{folder}"), problems) {
-                let file = format!("{dir}/{folder}/{unit}");
-                let group = unit_name(&file, group, problems);
-                let (Some(group), Some(unit)) = (group, unit_name(&file, &unit, problems)) else {
+                let Some(stem) = name.strip_suffix(".toml") else {
                     continue;
                 };
-                if seen.insert((group.clone(), unit.clone())) {
-                    found.push(Enabled { group, unit, file });
+                let Some(name) = self.unit_name(&file, stem) else {
+                    continue;
+                };
+                if found.contains_key(&name) {
+                    continue;
+                }
+                if let Some(text) = self.text(&file) {
+                    found.insert(name.clone(), Source { name, file, text });
                 }
             }
         }
+        (found.into_values().collect(), laid.into_values().collect())
     }
-    found
+
+    fn drop_ins(
+        &mut self,
+        folder: &str,
+        unit: &UnitName,
+        laid: &mut BTreeMap<(UnitName, String), DropIn>,
+    ) {
+        for name in self.names(folder) {
+            let key = (unit.clone(), name);
+            if !key.1.ends_with(".toml") || laid.contains_key(&key) {
+                continue;
+            }
+            let file = format!("{folder}/{}", key.1);
+            if let Some(text) = self.text(&file) {
+                let unit = unit.clone();
+                laid.insert(key, DropIn { unit, file, text });
+            }
+        }
+    }
+
+    /// Files `GROUP.d/UNIT`.
+    fn enabled(&mut self, dirs: &[String]) -> Vec<Enabled> {
+        let mut found = Vec::new();
+        // What two folders enable is enabled once.
+        let mut seen = BTreeSet::new();
+        for dir in dirs {
+            for folder in self.names(dir) {
+                let Some(group) = folder.strip_suffix(".d") else {
+                    continue;
+                };
+                for unit in self.names(&format!("{dir}/{folder}")) {
+                    let file = format!("{dir}/{folder}/{unit}");
+                    let group = self.unit_name(&file, group);
+                    let (Some(group), Some(unit)) = (group, self.unit_name(&file, &unit)) else {
+                        continue;
+                    };
+                    if seen.insert((group.clone(), unit.clone())) {
+                        found.push(Enabled { group, unit, file });
+                    }
+                }
+            }
+        }
+        found
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn units(dirs: &[String], problems: &mut Vec<Problem>) -> (Vec<Source>, Vec<DropIn>) {
+        let reader = &mut Reader::default();
+        Folders { reader, problems }.units(dirs)
+    }
 
     #[test]
     fn of_drop_ins_with_one_name_the_first_folders_counts_and_the_name_orders_them() {

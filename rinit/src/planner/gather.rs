@@ -9,6 +9,7 @@ use rootspec::settings::Settings;
 use crate::accounts::{self, Accounts};
 use crate::filter;
 use crate::folders::{self, FILE, Places};
+use crate::reader::Reader;
 use crate::settings;
 
 /// What a boot without its default group runs: somebody must be able to log in.
@@ -20,6 +21,8 @@ pub(crate) struct Gathered {
     pub(crate) files: Files,
     pub(crate) compiled: Compiled,
     pub(crate) settings: Settings,
+    /// Whatever that depends on.
+    pub(crate) reader: Reader,
 }
 
 impl Gathered {
@@ -44,9 +47,15 @@ fn rescue_source() -> Option<Source> {
 /// Reads everything and compiles it.
 pub(crate) fn gather(places: &Places) -> Gathered {
     let mut problems = Vec::new();
-    let text = |path: &str| sys::fs::read_text(path, 16 << 20).unwrap_or_default();
-    let accounts = Accounts::parse(&text("/etc/passwd"), &text("/etc/group"));
-    let settings = match sys::fs::read_text(paths::SETTINGS, FILE) {
+    let mut reader = Reader::default();
+    // Another one may compile otherwise.
+    reader.note(paths::program::PLANNER);
+    let mut text = |name: &str| {
+        let path = format!("{}/{name}", places.accounts);
+        reader.text(&path, 16 << 20).unwrap_or_default()
+    };
+    let accounts = Accounts::parse(&text("passwd"), &text("group"));
+    let settings = match reader.text(paths::SETTINGS, FILE) {
         Ok(text) => settings::parse(&text, |name| accounts.gid(name)),
         Err(error) if error.is_absent() => Ok(Settings::default()),
         Err(error) => Err(sys::chain(&error)),
@@ -55,7 +64,7 @@ pub(crate) fn gather(places: &Places) -> Gathered {
         problems.push(Problem::of("", problem));
         Settings::default()
     });
-    let mut files = folders::read(places, &mut problems);
+    let mut files = folders::read(places, &mut reader, &mut problems);
     let mut compiled = files.compile();
     if places.boots && compiled.plan.find(&settings.default_group).is_none() {
         // The rest stays usable, so that a snapshot on trial can still be rejected.
@@ -77,6 +86,7 @@ pub(crate) fn gather(places: &Places) -> Gathered {
         files,
         compiled,
         settings,
+        reader,
     }
 }
 
@@ -102,6 +112,7 @@ mod tests {
         let places = Places {
             units: vec![at("etc"), at("usr")],
             groups: vec![at("groups")],
+            accounts: at("etc"),
             boots: true,
         };
         let plan = gather(&places).into_kept().plan;

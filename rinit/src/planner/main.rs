@@ -3,11 +3,13 @@
 //! | open | for |
 //! |---|---|
 //! | `gather` | all steps from the files to what a boot starts from |
+//! | `reader` | all reading goes through it: it notes what a plan depends on |
 //! | `folders` | the folders of unit files, drop-ins and enabled units |
 //! | `accounts` | names of users and groups to numbers |
 //! | `settings` | `rinit.toml` |
 //! | `filter` | lists of system calls to programs for the kernel |
 //! | `check` | the linter |
+//! | `keep` | the plan, kept for the next boot |
 //!
 //! What it makes is described in `rootspec/src/kept.rs`; `rinit` asks for it in `load.rs`.
 #![forbid(unsafe_code)]
@@ -17,10 +19,19 @@ mod check;
 mod filter;
 mod folders;
 mod gather;
+mod keep;
+mod reader;
+#[cfg(test)]
+#[path = "../reuse.rs"]
+mod reuse;
+#[path = "../seen.rs"]
+mod seen;
 mod settings;
 
 use std::io::Write;
 use std::process::ExitCode;
+
+use rootspec::paths::KEPT_PLAN;
 
 use crate::folders::Places;
 
@@ -31,6 +42,9 @@ Usage: rinit-plan --check [--json] [--root ROOT] [DIR...]
                         instead of / (default: the folders that are read for a boot)
        rinit-plan --output -
                         writes what this boot starts from to standard output; rinit asks so
+       rinit-plan --keep
+                        keeps it in /var/lib/rinit/plan: the next boot starts from that, if nothing
+                        it was made from has changed
        rinit-plan --version
 ";
 
@@ -43,6 +57,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["--check", words @ ..] => check(words),
         ["--output", "-"] => output(),
+        ["--keep"] => keep(),
         ["--version"] => say(
             concat!("rinit-plan ", env!("CARGO_PKG_VERSION"), "\n"),
             true,
@@ -78,6 +93,14 @@ fn output() -> ExitCode {
     match std::io::stdout().write_all(&bytes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&format!("cannot write the plan: {error}")),
+    }
+}
+
+/// For the next boot.
+fn keep() -> ExitCode {
+    match keep::keep(&Places::default(), KEPT_PLAN) {
+        Ok(done) => say(&format!("{done}\n"), true),
+        Err(why) => failed(&why),
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! - `diff.rs`: `rootctl diff` on a large tree, against the kernel's search for changed inodes;
 //! - `init.rs`: rinit with fifty services, in namespaces, against a program that only starts them;
+//! - `plan.rs`: what a thousand definitions of units cost a boot, from the plan that was kept and from files;
 //! - `race.rs`: the boot stage against an initramfs of busybox and shell, in QEMU;
 //! - `class.rs`: the real-time class, for a host that has other work to do.
 
 mod class;
 mod diff;
 mod init;
+mod plan;
 mod race;
 
 use crate::Common;
@@ -46,6 +48,15 @@ enum What {
         #[arg(long)]
         rt: bool,
     },
+    /// What a thousand definitions of units cost a boot: from the plan that was kept, and from all files
+    Plan {
+        /// How often each
+        #[arg(long, default_value_t = 21)]
+        runs: u32,
+        /// Measure in the real-time class: for a host that has other work to do
+        #[arg(long)]
+        rt: bool,
+    },
     /// What differs between two snapshots of a large tree, against the kernel's search for changed inodes
     Diff {
         /// How often each
@@ -76,6 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         What::Size => size()?,
         What::BootStage { runs } => boot_stage(runs.max(1))?,
         What::Init { runs, rt } => init::init(runs.max(1), rt)?,
+        What::Plan { runs, rt } => plan::plan(runs.max(1), rt)?,
         What::Race { runs, rt } => race::race(runs.max(1), rt)?,
         What::Diff { runs } => diff::diff(runs.max(1))?,
     }
