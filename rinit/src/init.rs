@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rootspec::kept::Kept;
+use rootspec::logs::Handover;
 use rootspec::paths;
 use rootspec::settings::Settings;
 use sys::epoll::{Happening, Interest};
@@ -27,7 +28,7 @@ use crate::control::Control;
 use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
-use crate::logs::{Handover, Logs, Whose};
+use crate::logs::{Logs, Whose};
 use crate::renewal::Renewal;
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
@@ -195,6 +196,7 @@ impl Init {
         );
         let hands = Hands::new(kernel, plan.units.len(), &cmdline);
         let now = sys::timer::now();
+        let log_max = settings.log_max;
         Self {
             all: Supervisor::new(Core::new(plan, now), hands),
             control: Control::default(),
@@ -208,7 +210,7 @@ impl Init {
             },
             shutdown: None,
             voice,
-            logs: Logs::new(program.clone()),
+            logs: Logs::new(program.clone(), log_max),
             signals,
             gate: Gate::new(rules, trial, began),
             confirming: None,
@@ -485,10 +487,7 @@ impl Init {
                 self.logs.died(now);
                 return;
             }
-            self.logs.hand_over(Whose::Ours);
-            for (unit, _) in self.all.hands.logs() {
-                self.logs.hand_over(Whose::Unit(unit));
-            }
+            self.hand_over_logs();
         } else {
             for unit in new {
                 self.logs.hand_over(Whose::Unit(unit));
@@ -497,21 +496,39 @@ impl Init {
         self.flush_logs();
     }
 
+    /// All logs, to a logger that has none yet or knows them under other rules.
+    pub(crate) fn hand_over_logs(&mut self) {
+        self.logs.hand_over(Whose::Ours);
+        for (unit, _) in self.all.hands.logs() {
+            self.logs.hand_over(Whose::Unit(unit));
+        }
+    }
+
     /// Gives the logger what it takes without waiting.
     pub(crate) fn flush_logs(&mut self) {
         use std::os::fd::AsFd;
         let (core, hands, voice) = (&self.all.core, &self.all.hands, &self.voice);
         self.logs.flush(|whose| {
-            let (name, console, fd) = match whose {
-                Whose::Ours => (voice::NAME, false, voice.log()?),
+            let ours = || Handover {
+                id: u32::MAX,
+                name: voice::NAME.into(),
+                console: false,
+                rules: None,
+            };
+            match whose {
+                Whose::Ours => Some((ours(), voice.log()?)),
                 Whose::Unit(unit) => {
                     let definition = core.unit(unit);
-                    let console = definition.exec().is_some_and(|exec| exec.console);
-                    (&*definition.name, console, hands.log(unit)?.as_fd())
+                    let exec = definition.exec();
+                    let what = Handover {
+                        id: unit,
+                        name: definition.name.clone(),
+                        console: exec.is_some_and(|exec| exec.console),
+                        rules: exec.and_then(|exec| exec.log.clone()),
+                    };
+                    Some((what, hands.log(unit)?.as_fd()))
                 }
-            };
-            let name = name.to_owned();
-            Some((Handover { name, console }, fd))
+            }
         });
     }
 

@@ -87,7 +87,7 @@ fn main() -> ExitCode {
         },
         // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
         (1, _) => boot(),
-        (_, [logs::ROLE]) => match logs::logger::run() {
+        (_, [logs::ROLE, most]) => match logs::logger::run(most.parse().unwrap_or(u64::MAX)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },

@@ -143,6 +143,8 @@ impl Init {
                 .note(&format!("{deed} {}: {}", step.unit, step.why));
         }
         self.all.handle(Event::Adopt(Box::new(changeover)));
+        // Their rules may be others now.
+        self.hand_over_logs();
         moving
     }
 }

@@ -288,6 +288,7 @@ fn note_exec(found: &mut Found, old: &Exec, new: &Exec) {
         stdout,
         stderr,
         console,
+        log,
         tty,
         setup,
     } = old;
@@ -322,6 +323,7 @@ fn note_exec(found: &mut Found, old: &Exec, new: &Exec) {
         found.note(old, new, "its log", Cost::Restart);
     }
     found.note(console, &new.console, "its log", Cost::Restart);
+    found.note(log, &new.log, "its log", Cost::Nothing);
     found.note(tty, &new.tty, "its terminal", Cost::Restart);
     found.note(setup, &new.setup, "its surroundings", Cost::Restart);
 }

@@ -21,6 +21,8 @@
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
 //! | `stored` | the same, kept for the next boot with what it was compiled from |
 //! | `settings` | the settings of `rinit` |
+//! | `logs` | what PID 1 tells its logger |
+//! | `record` | one record of a log as a line of text |
 //! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
 //! | `spot` | errors that point at a place in a text |
@@ -35,6 +37,7 @@ pub mod id;
 pub mod kept;
 pub mod limine;
 pub mod lint;
+pub mod logs;
 pub mod meta;
 mod nearest;
 pub mod over;
@@ -42,6 +45,7 @@ pub mod path_text;
 pub mod paths;
 pub mod plan;
 pub mod protocol;
+pub mod record;
 pub mod report;
 pub mod settings;
 pub mod setup;

@@ -7,13 +7,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::logs::Rules;
 use crate::setup::Setup;
 pub use crate::units::{Address, Carries, Kill, Output, Place};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -184,6 +185,8 @@ pub struct Exec {
     pub stderr: Output,
     /// Copies its output to the console.
     pub console: bool,
+    /// How its log is kept; absent: as usual.
+    pub log: Option<Box<Rules>>,
     /// Its terminal.
     pub tty: Option<Box<str>>,
     /// What the executor does before the program; absent: nothing, so PID 1 starts it without one.

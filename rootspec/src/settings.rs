@@ -11,6 +11,8 @@ pub struct Settings {
     pub shutdown_deadline: u64,
     /// How long confirming a good trial may take, with all its tries, in milliseconds.
     pub confirm_deadline: u64,
+    /// Most bytes that all logs together may take.
+    pub log_max: u64,
     /// Group id of those who may change things, beside root.
     pub control_gid: Option<u32>,
     /// Why only a rescue login is started.
@@ -23,6 +25,7 @@ impl Default for Settings {
             default_group: "default".to_owned(),
             shutdown_deadline: 90_000,
             confirm_deadline: 300_000,
+            log_max: 256 << 20,
             control_gid: None,
             rescue: None,
         }

@@ -1,7 +1,10 @@
-//! Looking into a pipe without taking anything out: whoever is killed in between has lost nothing.
+//! Looking into a pipe without taking anything out, and moving what is in it: whoever is killed in between has lost
+//! nothing.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::MemfdFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::error::{Cannot, Result, SysError};
@@ -49,21 +52,21 @@ impl Peek {
     }
 }
 
-/// Takes `length` bytes out of a pipe in which they are.
+/// Moves `length` bytes from a pipe in which they are to `offset` of a file. What has left the pipe is in the file, even
+/// if this process is killed on the way (`splice(2)`): the size of a file that ended at `offset` tells how far it came.
 ///
 /// # Errors
-/// It is no pipe.
-pub fn discard(from: impl AsFd, length: usize) -> Result<()> {
+/// It is no pipe, or the file takes no more.
+pub fn move_to(from: impl AsFd, file: &File, offset: u64, length: usize) -> Result<()> {
     let from = from.as_fd();
-    let mut sink = [0; 4096];
-    let mut left = length;
+    let (mut offset, mut left) = (offset, length);
     while left > 0 {
-        let part = sink.get_mut(..left.min(4096)).unwrap_or_default();
-        match rustix::io::read(from, part) {
+        let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+        match rustix::pipe::splice(from, None, file, Some(&mut offset), left, flags) {
             Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(()),
-            Ok(taken) => left = left.saturating_sub(taken),
+            Ok(moved) => left = left.saturating_sub(moved),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(SysError::new("read", "a pipe", error)),
+            Err(error) => return Err(SysError::new("take", "what is in a pipe", error)),
         }
     }
     Ok(())
@@ -73,6 +76,16 @@ pub fn discard(from: impl AsFd, length: usize) -> Result<()> {
 pub fn make_room(pipe: impl AsFd, bytes: usize) {
     // A smaller one is only slower.
     rustix::pipe::fcntl_setpipe_size(pipe, bytes.clamp(1 << 16, 1 << 20)).ok();
+}
+
+/// A file in memory that lives as long as somebody has it open (`memfd_create(2)`).
+///
+/// # Errors
+/// No descriptor to be had.
+pub fn memory_file(name: &str) -> Result<File> {
+    let fd =
+        rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).cannot("make", "a file in memory")?;
+    Ok(File::from(fd))
 }
 
 /// A pipe neither end of which blocks.
@@ -97,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_takes_nothing_and_discarding_takes_exactly_so_much() {
+    fn a_look_takes_nothing_and_moving_takes_exactly_so_much() {
         let peek = Peek::new().unwrap();
         let (read, write) = open_pipe().unwrap();
         let mut buffer = [0; 64];
@@ -108,7 +121,13 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(peek.look(&read, &mut buffer).unwrap(), 7);
         }
-        discard(&read, 4).unwrap();
+        let kept = memory_file("kept").unwrap();
+        kept.set_len(8).unwrap();
+        move_to(&read, &kept, 8, 4).unwrap();
+        assert_eq!(kept.metadata().unwrap().len(), 12);
+        let mut moved = [0; 4];
+        std::os::unix::fs::FileExt::read_exact_at(&kept, &mut moved, 8).unwrap();
+        assert_eq!(&moved, b"one\n");
         let left = peek.look(&read, &mut buffer).unwrap();
         assert_eq!(&buffer[..left], b"two");
     }

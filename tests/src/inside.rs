@@ -31,7 +31,23 @@ impl Inside {
     /// # Errors
     /// As [`Inside::start`].
     pub fn start_with(units: &[(&str, &str)], more: impl FnOnce(Recipe) -> Recipe) -> Result<Self> {
-        let mut recipe = Recipe::new(&["/usr/bin/rinit"])
+        Self::begin(&["/usr/bin/rinit"], units, more)
+    }
+
+    /// As [`Inside::start`], with `argv` in front: it becomes rinit in the end.
+    ///
+    /// # Errors
+    /// As [`Inside::start`].
+    pub fn start_as(argv: &[&str], units: &[(&str, &str)]) -> Result<Self> {
+        Self::begin(argv, units, |recipe| recipe)
+    }
+
+    fn begin(
+        argv: &[&str],
+        units: &[(&str, &str)],
+        more: impl FnOnce(Recipe) -> Recipe,
+    ) -> Result<Self> {
+        let mut recipe = Recipe::new(argv)
             .copy(&programs::rinit()?, "/usr/bin/rinit")
             .copy(&programs::planner()?, "/usr/bin/rinit-plan")
             .text(

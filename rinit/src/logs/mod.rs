@@ -4,18 +4,25 @@
 //! |---|---|
 //! | `mod` (here) | PID 1's side: starting the logger, giving it reading ends, starting it again |
 //! | `logger` | the process that writes |
-//! | `format` | what a line looks like |
+//! | `cut` | what comes out of a pipe becomes texts of records; `rootspec::record` knows what those look like |
+//! | `rate` | how many of them a unit may write |
+//! | `store` | the files |
+//! | `journal` | what the logger is about, for the one after it |
 //!
 //! Since PID 1 keeps the pipes, neither a dead service nor a dead logger loses a line: what was written waits in the
-//! pipe. The logger takes nothing out of a pipe before it has written it.
+//! pipe, and what has left it is in the journal, which PID 1 keeps too.
 
-pub(crate) mod format;
+mod cut;
+mod journal;
 pub(crate) mod logger;
+mod rate;
+mod store;
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rootspec::logs::Handover;
 use sys::kernel::{Kernel, Linux};
 use sys::process::Job;
 
@@ -25,6 +32,8 @@ use crate::supervisor::UnitId;
 pub(crate) const ROLE: &str = "@log";
 /// Descriptor on which the logger hears from us.
 pub(crate) const LINK: i32 = 3;
+/// Descriptor of the journal.
+pub(crate) const JOURNAL: i32 = 4;
 /// Where logs go while `/var/log` cannot be written.
 pub(crate) const FALLBACK: &str = "/run/rinit/log";
 /// A logger that dies more often than this in a row is started with a pause.
@@ -32,7 +41,7 @@ const PATIENCE: u32 = 5;
 /// One that lived so long has not died in a row, in milliseconds.
 const HEALTHY: u64 = 10_000;
 /// The pause, in milliseconds.
-const PAUSE: u64 = 5_000;
+const PAUSE: u64 = 1_000;
 
 /// Whose log it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,35 +52,14 @@ pub(crate) enum Whose {
     Unit(UnitId),
 }
 
-/// One log to hand over: its unit, whether the console gets a copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Handover {
-    pub(crate) name: String,
-    pub(crate) console: bool,
-}
-
-impl Handover {
-    /// A flag and the name; the descriptor goes with it.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![if self.console { b'+' } else { b'-' }];
-        bytes.extend(self.name.as_bytes());
-        bytes
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (flag, name) = bytes.split_first()?;
-        let name = std::str::from_utf8(name).ok()?.to_owned();
-        Some(Self {
-            name,
-            console: *flag == b'+',
-        })
-    }
-}
-
 /// PID 1's side.
 #[derive(Debug)]
 pub(crate) struct Logs {
     program: String,
+    /// Most bytes that all logs may take.
+    most: u64,
+    /// What the logger is about; kept for the next one.
+    journal: Option<OwnedFd>,
     link: Option<UnixStream>,
     pid: Option<u32>,
     /// Deaths in a row.
@@ -84,10 +72,12 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// `program`: our own path.
-    pub(crate) fn new(program: String) -> Self {
+    /// `program`: our own path; `most`: bytes that all logs may take.
+    pub(crate) fn new(program: String, most: u64) -> Self {
         Self {
             program,
+            most,
+            journal: None,
             link: None,
             pid: None,
             deaths: 0,
@@ -124,13 +114,24 @@ impl Logs {
         let null = kernel.null()?;
         let theirs = OwnedFd::from(theirs);
         let job = Job {
-            argv: vec![self.program.clone(), ROLE.to_owned()],
+            argv: vec![self.program.clone(), ROLE.to_owned(), self.most.to_string()],
             env: Vec::new(),
             umask: 0o027,
             oom_score_adj: -1000,
             ..Job::default()
         };
-        let fds = [(&null, 0), (&null, 1), (&null, 2), (&theirs, LINK)];
+        let journal = match self.journal.take() {
+            Some(journal) => journal,
+            None => sys::peek::memory_file("rinit-log")?.into(),
+        };
+        let journal = &*self.journal.insert(journal);
+        let fds = [
+            (&null, 0),
+            (&null, 1),
+            (&null, 2),
+            (&theirs, LINK),
+            (journal, JOURNAL),
+        ];
         let pid = kernel.spawn(&job, &fds, None, token)?;
         self.pid = Some(pid);
         self.started = kernel.now();
@@ -181,22 +182,5 @@ impl Logs {
     /// Lets the logger finish, which has been given everything: it writes what is left and ends.
     pub(crate) fn finish(&mut self) {
         self.link = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_handover_round_trips() {
-        for console in [false, true] {
-            let what = Handover {
-                name: "getty@tty1".into(),
-                console,
-            };
-            assert_eq!(Handover::from_bytes(&what.to_bytes()), Some(what));
-        }
-        assert_eq!(Handover::from_bytes(b""), None);
     }
 }

@@ -4,8 +4,11 @@ use rootspec::paths::SETTINGS;
 use rootspec::settings::Settings;
 use rootspec::spot::Spot;
 use rootspec::toml_value::from_text;
-use rootspec::units::Millis;
+use rootspec::units::{Millis, Size};
 use serde::Deserialize;
+
+/// All logs together may always take so many bytes: less would be none.
+const SMALLEST_LOGS: u64 = 1 << 20;
 
 /// The file as written.
 #[derive(Deserialize, Default)]
@@ -21,6 +24,7 @@ struct Manager {
     default_group: Option<String>,
     shutdown_deadline: Option<Millis>,
     confirm_deadline: Option<Millis>,
+    log_max: Option<Size>,
 }
 
 #[derive(Deserialize, Default)]
@@ -47,6 +51,9 @@ pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Set
     if let Some(deadline) = written.manager.confirm_deadline {
         settings.confirm_deadline = deadline.0.clamp(1_000, 3_600_000);
     }
+    if let Some(most) = written.manager.log_max {
+        settings.log_max = most.0.max(SMALLEST_LOGS);
+    }
     if let Some(name) = written.control.group {
         let found = gid(&name);
         if found.is_none() {
@@ -63,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_keeps_its_default() {
-        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\n[control]\ngroup = \"adm\"\n";
+        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\nlog_max = \"32M\"\n[control]\ngroup = \"adm\"\n";
         let settings = parse(text, |name| (name == "adm").then_some(4)).unwrap();
         assert_eq!(settings.default_group, "default");
         assert_eq!(
@@ -71,6 +78,7 @@ mod tests {
             (30_000, Some(4))
         );
         assert_eq!(settings.confirm_deadline, 3_600_000);
+        assert_eq!(settings.log_max, 32 << 20);
     }
 
     #[test]

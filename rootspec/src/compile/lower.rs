@@ -1,6 +1,7 @@
 //! One unit file to one unit of the plan: defaults filled in, values in the kernel's words.
 
 use crate::UnitName;
+use crate::logs::{Rate, Rules};
 use crate::plan::{
     Condition, Container, Exec, Gate, Policy, Ready, Reload, Restart, Socket, Test, Unit, Work,
 };
@@ -14,6 +15,8 @@ const UMASK: u32 = 0o022;
 const SOCKET_MODE: u32 = 0o666;
 /// Connections that wait when the file does not say.
 const BACKLOG: u16 = 128;
+/// Smallest file of a log that is turned over.
+const SMALLEST_LOG: u64 = 64 << 10;
 /// Period of `cpu.max` in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
 
@@ -59,6 +62,7 @@ fn work(file: &UnitFile) -> Work {
         stdout: file.log.stdout,
         stderr: file.log.stderr.unwrap_or(file.log.stdout),
         console: file.log.console,
+        log: rules(&file.log),
         tty: file.tty.as_ref().map(|tty| tty.path.as_str().into()),
         ..Exec::default()
     };
@@ -116,6 +120,25 @@ fn commands(from: &units::Exec, exec: &mut Exec) {
     exec.oom_score_adj = from.oom_score_adj.unwrap_or_default();
     exec.groups = boxed(&from.groups);
     exec.env_pass = boxed(&from.env_pass);
+}
+
+/// How its log is kept; `None`: as usual, which is what nearly all units say.
+fn rules(from: &units::Log) -> Option<Box<Rules>> {
+    let usual = Rules::default();
+    let bound = from.rate.filter(|limit| limit.count > 0);
+    let rules = Rules {
+        rate: bound.map(|limit| Rate {
+            count: limit.count,
+            window: limit.window.0,
+        }),
+        // A file that is turned over at each record would be no log.
+        size: from
+            .rotate
+            .size
+            .map_or(usual.size, |size| size.0.max(SMALLEST_LOG)),
+        keep: from.rotate.keep.unwrap_or(usual.keep),
+    };
+    (rules != usual).then(|| Box::new(rules))
 }
 
 fn boxed(names: &units::Names) -> Vec<Box<str>> {

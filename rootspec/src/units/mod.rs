@@ -472,6 +472,20 @@ pub struct Log {
     pub stderr: Option<Output>,
     /// Copies to the console as well.
     pub console: bool,
+    /// More lines than this are dropped.
+    pub rate: Option<Limit>,
+    /// When a file is turned over, and how many old ones are kept.
+    pub rotate: Rotate,
+}
+
+/// `log.rotate`
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rotate {
+    /// A file of this size is turned over.
+    pub size: Option<Size>,
+    /// So many old ones are kept.
+    pub keep: Option<u8>,
 }
 
 /// Where output goes.

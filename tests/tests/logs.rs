@@ -1,0 +1,243 @@
+//! Tier 2: logs that survive what happens: a logger that is killed, a disk that is full, a folder that is not there yet.
+
+use anyhow::{Context, Result, ensure};
+use rootspec::record::Record;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tests::inside::Inside;
+use tests::run;
+use tests::tier::{self, Outcome, Tier, test};
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test(
+                "a_logger_killed_again_and_again_loses_and_repeats_no_line",
+                storm,
+            ),
+            test("a_unit_that_says_too_much_is_cut_short_and_told", rate),
+            test("a_full_disk_costs_lines_and_says_how_many", full),
+            test(
+                "what_is_said_before_the_place_of_logs_is_there_comes_home",
+                early,
+            ),
+            test(
+                "what_has_no_end_and_what_is_no_text_is_kept_safely",
+                strange,
+            ),
+        ],
+    )
+}
+
+/// All records of a unit, the oldest first.
+fn records(inside: &Inside, name: &str) -> Result<String> {
+    let mut all = inside.read(&format!("/var/log/rinit/{name}.log"))?;
+    for number in 1.. {
+        match inside.read(&format!("/var/log/rinit/{name}.log.{number}")) {
+            Ok(older) => all = older + &all,
+            Err(_) => break,
+        }
+    }
+    Ok(all)
+}
+
+/// What a unit has said, joined where a record goes on with the one before it.
+fn said(inside: &Inside, name: &str) -> Result<Vec<String>> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in records(inside, name)?.lines() {
+        let record = Record::parse(line).with_context(|| format!("no record: {line}"))?;
+        match lines.last_mut() {
+            Some(last) if record.continued => last.push_str(record.text),
+            _ => lines.push(record.text.to_owned()),
+        }
+    }
+    Ok(lines)
+}
+
+fn logger_pid(inside: &Inside) -> Result<Option<u32>> {
+    let pid = inside.ns.pid()?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let mut pids = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    Ok(pids.find(|pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.contains("@log"))
+    }))
+}
+
+fn kill(pid: u32) {
+    // It may have died of the last round just now.
+    drop(run::quiet(&mut run::command(
+        "kill",
+        ["-KILL", &pid.to_string()],
+    )));
+}
+
+fn storm() -> Result<Outcome> {
+    const ROUNDS: u32 = 25;
+    let unit = |text: &str| {
+        let script = format!(
+            "i=0; while [ ! -e /run/stop ]; do i=$((i+1)); echo {text} $i; [ $((i % 500)) = 0 ] && sleep 0.03; done; echo end $i"
+        );
+        format!(
+            "kind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"\"\"{script}\"\"\"]\n[log]\nrotate = {{ size = \"1M\", keep = 250 }}\n"
+        )
+    };
+    let (short, long) = (unit("line"), unit(&"long ".repeat(300)));
+    // Not enabled: a oneshot that runs for long would hold up the boot.
+    let inside = Inside::start_with(&[], |recipe| {
+        recipe
+            .text(
+                "/etc/rinit/services/short.toml",
+                &format!("schema = 1\n{short}"),
+            )
+            .text(
+                "/etc/rinit/services/long.toml",
+                &format!("schema = 1\n{long}"),
+            )
+            .text("/etc/rinit/rinit.toml", "[manager]\nlog_max = \"2G\"\n")
+    })?;
+    inside.call(
+        "Start",
+        &json!({ "units": ["short", "long"], "no_wait": true }),
+    )?;
+    let mut wait = 3;
+    for _ in 0..ROUNDS {
+        inside.until("there is a logger", || Ok(logger_pid(&inside)?.is_some()))?;
+        let pid = logger_pid(&inside)?.context("it is gone")?;
+        // No fixed rhythm: it is to be met at another place each time.
+        wait = wait * 31 % 97;
+        let until = Instant::now() + Duration::from_micros(wait * 400);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        kill(pid);
+        inside.until("it is dead", || Ok(logger_pid(&inside)? != Some(pid)))?;
+    }
+    run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", ": > /run/stop"])?)?;
+    for name in ["short", "long"] {
+        inside.until("all is written", || {
+            let text = inside.read(&format!("/var/log/rinit/{name}.log"))?;
+            Ok(text
+                .lines()
+                .last()
+                .is_some_and(|line| line.contains(": end ")))
+        })?;
+        let lines = said(&inside, name)?;
+        let last = lines.last().context("nothing")?;
+        let count: usize = last.trim_start_matches("end ").parse()?;
+        ensure!(count > 1000, "{name} said only {count} lines");
+        for (line, number) in lines.iter().zip(1..=count) {
+            ensure!(
+                line.ends_with(&format!(" {number}")),
+                "{name}: {number} is missing or repeated: {:?}",
+                line.get(line.len().saturating_sub(40)..)
+            );
+        }
+        ensure!(lines.len() == count + 1, "{name}: {} lines", lines.len());
+    }
+    Ok(Outcome::Passed)
+}
+
+fn rate() -> Result<Outcome> {
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done; exec sleep 100000";
+    let unit = format!(
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n[log]\nrate = {{ count = 4, window = \"1s\" }}\n"
+    );
+    let inside = Inside::start(&[("loud", &unit)])?;
+    // Nothing comes after it: the word is there all the same.
+    inside.until("it is told", || Ok(said(&inside, "loud")?.len() == 5))?;
+    let lines = said(&inside, "loud")?;
+    ensure!(
+        lines == ["1", "2", "3", "4", "5 lines dropped: more than 4 in 1 s"],
+        "{lines:?}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn full() -> Result<Outcome> {
+    let script = "while read line; do case $line in fill) i=0; while [ $i -lt 10000 ]; do i=$((i+1)); echo a line of some length, number $i; done;; filled) : > /run/filled;; *) echo $line;; esac; done < /run/orders";
+    let unit = format!(
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", \"\"\"busybox mkfifo /run/orders; exec 9<>/run/orders; {script}\"\"\"]\n"
+    );
+    let mount = "busybox mkdir -p /var/log/rinit; busybox mount -t tmpfs -o size=128k logs /var/log/rinit; exec /usr/bin/rinit";
+    let inside = Inside::start_as(&["/bin/sh", "-c", mount], &[("talk", &unit)])?;
+    let order = |word: &str| -> Result<()> {
+        let script = format!("busybox test -p /run/orders && echo {word} > /run/orders");
+        inside.until("it takes orders", || {
+            Ok(run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", &script])?).is_ok())
+        })
+    };
+    order("fill")?;
+    order("filled")?;
+    inside.until("it has said all", || Ok(inside.read("/run/filled").is_ok()))?;
+    ensure!(
+        inside.read("/run/rinit/log/talk.log").is_err(),
+        "a full disk is no reason to fill the memory"
+    );
+    let grow = ["mount", "-o", "remount,size=8m", "/var/log/rinit"];
+    run::quiet(inside.ns.inside(&["/bin/busybox"])?.args(grow))?;
+    order("again")?;
+    inside.until("it goes on", || {
+        Ok(inside
+            .read("/var/log/rinit/talk.log")?
+            .contains(": again\n"))
+    })?;
+    let text = records(&inside, "talk")?;
+    ensure!(
+        text.lines().all(|line| Record::parse(line).is_some()),
+        "a torn line"
+    );
+    let whole = text.lines().filter(|line| line.contains("number ")).count();
+    let texts = text
+        .lines()
+        .filter_map(|line| Some(Record::parse(line)?.text));
+    let counts = texts.filter_map(|text| text.strip_suffix(" lines lost: no room"));
+    let lost: usize = counts.filter_map(|count| count.parse::<usize>().ok()).sum();
+    ensure!(lost > 0, "nothing was lost: the disk was never full");
+    ensure!(whole + lost == 10_000, "{whole} are there, {lost} lost");
+    Ok(Outcome::Passed)
+}
+
+fn early() -> Result<Outcome> {
+    let once = "kind = \"oneshot\"\n[exec]\nstart = [\"/bin/busybox\", \"echo\", \"said early\"]\n";
+    let block = "busybox mkdir -p /var/log; : > /var/log/rinit; exec /usr/bin/rinit";
+    let inside = Inside::start_as(&["/bin/sh", "-c", block], &[("once", once)])?;
+    inside.until("it is kept early", || {
+        Ok(inside
+            .read("/run/rinit/log/once.log")?
+            .contains("said early"))
+    })?;
+    // A mount is what usually brings it; it tells the logger, which does not look again and again.
+    let mount = "busybox rm /var/log/rinit; busybox mkdir /var/log/rinit; busybox mount -t tmpfs logs /var/log/rinit";
+    run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", mount])?)?;
+    inside.until("it has come home", || {
+        Ok(inside.said("once")? == "said early\n")
+    })?;
+    ensure!(
+        inside.read("/run/rinit/log/once.log").is_err(),
+        "it is there twice"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn strange() -> Result<Outcome> {
+    let script = "busybox printf 'a\\\\033[2J\\\\377\\\\000b\\\\n'; busybox head -c 20000 /dev/zero | busybox tr '\\\\000' x; sleep 100000";
+    let unit = format!("[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n");
+    let inside = Inside::start(&[("odd", &unit)])?;
+    inside.until("all is written", || {
+        Ok(said(&inside, "odd")?
+            .iter()
+            .any(|line| line.len() == 20_000))
+    })?;
+    ensure!(said(&inside, "odd")?[0] == "a\\x1b[2J\\xff\\x00b");
+    ensure!(
+        records(&inside, "odd")?
+            .lines()
+            .all(|line| line.len() < 9000),
+        "a record has no bound"
+    );
+    Ok(Outcome::Passed)
+}
