@@ -17,13 +17,15 @@
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
+//! | `ask` | one question to a unit, asked by a process of its own |
 //! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //!
-//! One program, four roles, chosen by process id and first argument: PID 1, the logger, the executor, the shutdown
-//! stage.
+//! One program, five roles, chosen by process id and first argument: PID 1, the logger, the executor, the asker, the
+//! shutdown stage.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod confirm;
 mod control;
 mod exec;
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        (_, [ask::ROLE, question @ ..]) => ExitCode::from(ask::run(question)),
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
         _ => usage(),

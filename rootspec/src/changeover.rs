@@ -282,6 +282,7 @@ fn note_exec(found: &mut Found, old: &Exec, new: &Exec) {
         env_pass,
         idle,
         oom_score_adj,
+        notify,
         cgroup,
         delegate,
         dirs,
@@ -316,6 +317,7 @@ fn note_exec(found: &mut Found, old: &Exec, new: &Exec) {
         "its limits",
         Cost::Restart,
     );
+    found.note(notify, &new.notify, "when it is ready", Cost::Restart);
     found.note(cgroup, &new.cgroup, "its limits", Cost::Restart);
     found.note(delegate, &new.delegate, "its limits", Cost::Restart);
     found.note(dirs, &new.dirs, "its directories", Cost::Restart);

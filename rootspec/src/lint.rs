@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::UnitName;
 use crate::compile::{Compiled, Files, Problem};
-use crate::plan::{Exec, Plan, Ready, Test, Tie, Unit, UnitIndex, Work};
+use crate::plan::{Ask, Exec, Plan, Ready, Test, Tie, Unit, UnitIndex, Work};
 use crate::setup::What;
 
 /// What there is at a path.
@@ -148,8 +148,9 @@ impl Checks<'_> {
 
     fn gate(&self, found: &mut Vec<Problem>) {
         let process = matches!(self.unit.work, Work::Service(_) | Work::Container(_));
-        if self.unit.gate.is_some() && process && self.unit.ready == Ready::Exec {
-            let words = "the verdict asks whether this unit is ready, and ready means only that its program was executed: say [ready] mode = \"notify\" or \"fd\"";
+        let says_nothing = matches!(self.unit.ready, Ready::Started | Ready::Exec);
+        if self.unit.gate.is_some() && process && says_nothing {
+            let words = "the verdict asks whether this unit is ready, and ready means only that its program was executed: say [ready] mode = \"notify\" or \"fd\", or how to ask it: socket, check";
             found.push(self.say("gate.required", words));
         }
     }
@@ -169,6 +170,12 @@ impl Checks<'_> {
                 ("exec.stop_post", exec.stop_post.clone()),
             ]
         };
+        if let (Ready::Asked(question), Some(exec)) = (&self.unit.ready, self.unit.exec()) {
+            if let Ask::Command(argv) = &question.ask {
+                let program = argv.first().map_or("", String::as_str);
+                self.program(exec, program, "ready.check.0", found);
+            }
+        }
         match &self.unit.work {
             Work::Group => {}
             Work::Service(exec) | Work::Oneshot(exec) => {

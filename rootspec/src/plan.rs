@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::logs::Rules;
 use crate::setup::Setup;
-pub use crate::units::{Address, Carries, Kill, Output, Place};
+pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
@@ -173,6 +173,8 @@ pub struct Exec {
     pub idle: bool,
     /// Added to its score when memory runs out.
     pub oom_score_adj: i16,
+    /// Whose notifications count; absent: it has no socket for any.
+    pub notify: Option<NotifyFrom>,
     /// Limits, as `(file of its cgroup, text to write)`.
     pub cgroup: Vec<(Box<str>, Box<str>)>,
     /// Its cgroup belongs to its user, who may make groups in it.
@@ -245,16 +247,51 @@ pub enum Test {
 }
 
 /// When a unit is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
+    /// Its process was started.
+    Started,
     /// Its program was executed.
     Exec,
     /// It sent `READY=1`.
     Notify,
     /// It wrote a newline to this descriptor.
     Fd(u32),
+    /// Its command ended and left a process whose id is in this file below `/run`.
+    PidFile(Box<PidFile>),
+    /// A question about it was answered well.
+    Asked(Box<Question>),
     /// It ended well.
     Exit,
+}
+
+/// The file of a process that went into the background.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PidFile {
+    /// Below `/run`.
+    pub path: Box<str>,
+    /// Pause between two looks.
+    pub interval: u64,
+}
+
+/// What a unit is asked again and again, by a process in its cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Who asks: exit code 0 is a good answer.
+    pub ask: Ask,
+    /// Pause between two questions.
+    pub interval: u64,
+    /// Longest time for an answer.
+    pub timeout: u64,
+}
+
+/// Who asks a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A command.
+    Command(Vec<String>),
+    /// `rinit` in another role, with these words.
+    Own(Vec<String>),
 }
 
 /// When a unit is started again.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 
 use crate::error::{Result, SysError};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Received};
 use crate::listen::ListenAt;
 use crate::process::{Dead, Exit, Job, Stage, Wait};
 
@@ -89,6 +89,7 @@ pub struct Fake {
     occurrences: VecDeque<Occurrence>,
     dead: VecDeque<Dead>,
     data: BTreeMap<u32, VecDeque<Vec<u8>>>,
+    senders: BTreeMap<u32, VecDeque<(u32, u32)>>,
     watched: BTreeMap<u32, u64>,
     watched_groups: BTreeMap<String, u64>,
     notify: BTreeMap<String, u32>,
@@ -190,11 +191,35 @@ impl Fake {
         }
     }
 
-    /// Sends a datagram to a notify socket.
+    /// Lets the process that was given a notify socket send a datagram to it.
     pub fn send(&mut self, path: &str, text: &str) {
+        let entry = format!("NOTIFY_SOCKET={path}");
+        let mut all = self.processes.iter();
+        let found = all.find(|(_, process)| process.job.env.contains(&entry));
+        let pid = found.map_or(0, |(pid, _)| *pid);
+        self.send_as(pid, path, text, 0);
+    }
+
+    /// Lets a process send a datagram to a notify socket, with so many descriptors.
+    pub fn send_as(&mut self, pid: u32, path: &str, text: &str, fds: u32) {
         if let Some(channel) = self.notify.get(path).copied() {
+            self.senders
+                .entry(channel)
+                .or_default()
+                .push_back((pid, fds));
             self.put(channel, text.as_bytes());
         }
+    }
+
+    /// Lets a process fork: the copy has the same cgroup and is nobody's child but ours.
+    pub fn fork(&mut self, pid: u32) -> u32 {
+        let copy = self.processes.get(&pid).cloned();
+        self.next_pid = self.next_pid.saturating_add(1);
+        if let Some(mut copy) = copy {
+            copy.behaviour.ends = None;
+            self.processes.insert(self.next_pid, copy);
+        }
+        self.next_pid
     }
 
     /// Lets somebody connect to a listening socket.
@@ -283,6 +308,27 @@ impl Kernel for Fake {
             self.put(fd.channel, &answers);
         }
         Ok((self.next_pid, fd))
+    }
+
+    fn receive(&mut self, fd: &FakeFd, buffer: &mut [u8]) -> Result<Option<Received<FakeFd>>> {
+        let Some(length) = self.read(fd, buffer)? else {
+            return Ok(None);
+        };
+        let sender = self.senders.get_mut(&fd.channel);
+        let (pid, count) = sender.and_then(VecDeque::pop_front).unwrap_or_default();
+        let mut fds = Vec::new();
+        for _ in 0..count {
+            let channel = self.channel();
+            fds.push(FakeFd {
+                channel,
+                writes: false,
+            });
+        }
+        Ok(Some(Received { length, pid, fds }))
+    }
+
+    fn read_run(&mut self, path: &str) -> Result<String> {
+        self.read_file(&format!("/run/{path}"))
     }
 
     fn read_file(&mut self, path: &str) -> Result<String> {
@@ -483,6 +529,20 @@ impl Kernel for Fake {
         let alive = self.processes.contains_key(&pid);
         let gone = || SysError::invalid("adopt process", pid.to_string(), "it is gone");
         alive.then_some(()).ok_or_else(gone)
+    }
+
+    fn follow(&mut self, pid: u32, group: &FakeGroup, _token: u64) -> Result<()> {
+        self.call("adopt", "a process")?;
+        let inside = self.members(&group.0).contains(&pid);
+        let foreign = || {
+            let why = "it is no process of this unit";
+            SysError::invalid("adopt process", pid.to_string(), why)
+        };
+        inside.then_some(()).ok_or_else(foreign)
+    }
+
+    fn is_lost(&mut self, _pid: u32) -> bool {
+        false
     }
 
     fn signal(&mut self, pid: u32, signal: i32) -> Result<()> {

@@ -162,6 +162,32 @@ pub fn open_plain(dir: impl AsFd, path: impl AsRef<Path>) -> Result<File> {
         .cannot("open", path)
 }
 
+/// Reads a small text whose folder `top` is on a file system that answers, and whose path below that others may have
+/// arranged: no link is followed, no other file system entered, nothing waited for.
+///
+/// # Errors
+/// It is absent, no plain file, larger than `limit` bytes or no text.
+pub fn read_plain_below(top: &str, path: &str, limit: u64) -> Result<String> {
+    let shown = || format!("{top}/{path}");
+    let top_dir = open_dir(top)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let opened = rustix::fs::openat2(&top_dir, path, flags, Mode::empty(), resolve);
+    let file = File::from(opened.cannot("open", shown())?);
+    let found = rustix::fs::fstat(&file).cannot("read", shown())?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(SysError::invalid("read", shown(), "it is no plain file"));
+    }
+    let mut text = String::new();
+    let wanted = limit.saturating_add(1);
+    let length = file.take(wanted).read_to_string(&mut text);
+    let length = length.cannot("read", shown())?;
+    if u64::try_from(length).unwrap_or(u64::MAX) > limit {
+        return Err(SysError::invalid("read", shown(), "it is too large"));
+    }
+    Ok(text)
+}
+
 /// True if the descriptor is a file that may be executed by somebody.
 #[must_use]
 pub fn is_program(fd: impl AsFd) -> bool {

@@ -38,6 +38,17 @@ pub trait Kernel {
     /// # Errors
     /// No process or descriptor to be had.
     fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, Self::Fd)>;
+    /// Receives a datagram of [`Kernel::notify_socket`], cut to the buffer's size; `None`: nothing now.
+    ///
+    /// # Errors
+    /// What recvmsg(2) reports.
+    fn receive(&mut self, fd: &Self::Fd, buffer: &mut [u8]) -> Result<Option<Received<Self::Fd>>>;
+    /// A small file in `/run` itself that others may have put there, by its path below `/run`: no link is followed, no
+    /// other file system entered, nothing waited for.
+    ///
+    /// # Errors
+    /// It is absent, no plain file, too large or no text.
+    fn read_run(&mut self, path: &str) -> Result<String>;
     /// A small file as text; as [`Kernel::exists`] for file systems in memory only.
     ///
     /// # Errors
@@ -135,6 +146,14 @@ pub trait Kernel {
     /// # Errors
     /// It is no living child of ours.
     fn adopt(&mut self, pid: u32) -> Result<()>;
+    /// Takes a process of the cgroup under supervision, whoever its parent is; `token` comes back when it has ended.
+    ///
+    /// # Errors
+    /// It is gone, or none of the cgroup.
+    fn follow(&mut self, pid: u32, group: &Self::Group, token: u64) -> Result<()>;
+    /// True if a process that we follow has ended and somebody else has collected it, or will: [`Kernel::reap`] never tells
+    /// of it. It is forgotten then.
+    fn is_lost(&mut self, pid: u32) -> bool;
     /// Signals one process of ours.
     ///
     /// # Errors
@@ -151,12 +170,34 @@ pub trait Kernel {
     fn set_timer(&mut self, deadline: Option<u64>) -> Result<()>;
 }
 
+/// A datagram.
+#[derive(Debug)]
+pub struct Received<Fd> {
+    /// Its length, as far as the buffer held it.
+    pub length: usize,
+    /// Who sent it, as the kernel says; 0: somebody whom we do not see.
+    pub pid: u32,
+    /// Descriptors that came with it.
+    pub fds: Vec<Fd>,
+}
+
 /// A process we know.
 #[derive(Debug)]
 struct Known {
     pidfd: OwnedFd,
     flight: Option<Flight>,
     failed: Option<(process::Stage, i32)>,
+}
+
+impl Known {
+    /// One that others started.
+    fn adopted(pidfd: OwnedFd) -> Self {
+        Self {
+            pidfd,
+            flight: None,
+            failed: None,
+        }
+    }
 }
 
 /// The kernel we run on.
@@ -244,16 +285,20 @@ impl Kernel for Linux {
         })?;
         let answers = OwnedFd::from(worker.output);
         let watched = self.epoll.add(&answers, token, Interest::Read);
-        let known = Known {
-            pidfd: worker.pidfd,
-            flight: None,
-            failed: None,
-        };
+        let known = Known::adopted(worker.pidfd);
         if watched.is_err() {
             process::signal(&known.pidfd, libc::SIGKILL).ok();
         }
         self.known.insert(worker.pid, known);
         watched.map(|()| (worker.pid, answers))
+    }
+
+    fn receive(&mut self, fd: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Received<OwnedFd>>> {
+        crate::socket::receive_datagram(fd, buffer)
+    }
+
+    fn read_run(&mut self, path: &str) -> Result<String> {
+        crate::fs::read_plain_below("/run", path, 4096)
     }
 
     fn read_file(&mut self, path: &str) -> Result<String> {
@@ -284,6 +329,7 @@ impl Kernel for Linux {
             self.unlink(path);
             rustix::net::bind(&fd, &address).cannot("listen on", path)?;
         }
+        rustix::net::sockopt::set_socket_passcred(&fd, true).cannot("listen on", path)?;
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::chmod(path, mode).cannot("set the mode of", path)?;
         if let Some((uid, gid)) = owner {
@@ -421,15 +467,38 @@ impl Kernel for Linux {
             let why = "it is no living child of ours";
             return Err(SysError::invalid("adopt process", pid.to_string(), why));
         }
-        self.known.insert(
-            pid,
-            Known {
-                pidfd,
-                flight: None,
-                failed: None,
-            },
-        );
+        self.known.insert(pid, Known::adopted(pidfd));
         Ok(())
+    }
+
+    fn follow(&mut self, pid: u32, group: &Group, token: u64) -> Result<()> {
+        // Held before it is looked for: if it still lives afterwards, the number was its own all the time.
+        let pidfd = process::pidfd(pid)?;
+        let foreign = |why: &str| SysError::invalid("adopt process", pid.to_string(), why);
+        if !group.processes()?.contains(&pid) {
+            return Err(foreign("it is no process of this unit"));
+        }
+        if process::has_ended(&pidfd) {
+            return Err(foreign("it has ended"));
+        }
+        self.epoll.add(&pidfd, token, Interest::Read)?;
+        self.known.insert(pid, Known::adopted(pidfd));
+        Ok(())
+    }
+
+    fn is_lost(&mut self, pid: u32) -> bool {
+        let lost = self
+            .known
+            .get(&pid)
+            .is_some_and(|known| process::has_ended(&known.pidfd) && !process::is_ours(pid));
+        if let Some(known) = self.known.get(&pid) {
+            // Told once is enough: it stays readable.
+            self.epoll.remove(&known.pidfd).ok();
+        }
+        if lost {
+            self.known.remove(&pid);
+        }
+        lost
     }
 
     fn signal(&mut self, pid: u32, signal: i32) -> Result<()> {

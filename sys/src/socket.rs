@@ -13,6 +13,7 @@ use rustix::net::{
 };
 
 use crate::error::{Cannot, Result, SysError};
+use crate::kernel::Received;
 
 /// Most descriptors that travel with one message.
 pub const MAX_FDS: usize = 8;
@@ -170,6 +171,47 @@ pub fn receive_fds(stream: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<O
     Ok((message.bytes, fds))
 }
 
+/// Receives a datagram with its sender's process id and descriptors (close-on-exec), from a socket with `SO_PASSCRED`.
+/// `None`: nothing is there. More descriptors than [`MAX_FDS`] are closed by the kernel.
+///
+/// # Errors
+/// What recvmsg(2) reports.
+pub fn receive_datagram(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Received<OwnedFd>>> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
+    use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+    // Not rustix's call: its process ids cannot be 0, which is what a sender in another pid namespace has.
+    let mut space = nix::cmsg_space!(libc::ucred, [RawFd; MAX_FDS]);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let socket = socket.as_raw_fd();
+    let message = match recvmsg::<UnixAddr>(socket, &mut slices, Some(&mut space), flags) {
+        Ok(message) => message,
+        Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(None),
+        Err(error) => return Err(SysError::new("receive", "a datagram", error)),
+    };
+    let mut received = Received {
+        length: message.bytes,
+        pid: 0,
+        fds: Vec::new(),
+    };
+    for part in message.cmsgs().into_iter().flatten() {
+        match part {
+            ControlMessageOwned::ScmCredentials(sender) => {
+                received.pid = u32::try_from(sender.pid()).unwrap_or_default();
+            }
+            ControlMessageOwned::ScmRights(fds) => {
+                // SAFETY: the kernel has just put these into our table, and nobody else knows them.
+                let owned = fds
+                    .into_iter()
+                    .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+                received.fds.extend(owned);
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(received))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +268,20 @@ mod tests {
         let mut text = [0; 5];
         inner.read_exact(&mut text).unwrap();
         assert_eq!(&text, b"hello");
+    }
+
+    #[test]
+    fn a_datagram_tells_its_sender_and_brings_descriptors() {
+        use std::os::unix::net::UnixDatagram;
+        let (one, other) = UnixDatagram::pair().unwrap();
+        rustix::net::sockopt::set_socket_passcred(&other, true).unwrap();
+        let other = OwnedFd::from(other);
+        let mut buffer = [0; 4];
+        assert!(receive_datagram(&other, &mut buffer).unwrap().is_none());
+        send_fds(&one, b"hello", &[one.as_fd()]).unwrap();
+        let found = receive_datagram(&other, &mut buffer).unwrap().unwrap();
+        assert_eq!((found.length, found.pid), (4, std::process::id()));
+        assert_eq!((found.fds.len(), &buffer), (1, b"hell"));
     }
 
     #[test]

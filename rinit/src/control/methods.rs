@@ -144,17 +144,13 @@ impl Init {
                 Work::Oneshot(_) => "oneshot",
                 Work::Container(_) => "container",
             };
-            let own = self.all.hands.status(*unit);
-            let reason = if record.reason.is_empty() {
-                own
-            } else {
-                &record.reason
-            };
+            let said = self.all.hands.status(*unit);
             UnitStatus {
                 name: definition.name.to_string(),
                 kind: kind.to_owned(),
                 state: record.state_word().to_owned(),
-                reason: reason.to_owned(),
+                reason: record.reason.clone(),
+                status: (!said.is_empty()).then_some(said),
                 pid: self.all.hands.main_pid(*unit),
                 since_ms: now.saturating_sub(record.since),
                 restarts: record.restarts,

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 
-use rootspec::plan::{BOOT_BAD, Container, Exec, Output, Ready, Reload, Unit, Work};
+use rootspec::plan::{
+    Ask, BOOT_BAD, Container, Exec, NotifyFrom, Output, Ready, Reload, Unit, Work,
+};
 use rootspec::setup::{Errand, Setup};
 use sys::kernel::Kernel;
 use sys::process::{Executor, Ids, Job, Stage};
 
 use super::Hands;
+use super::notify::Ear;
 use super::token::{Kind, token};
 use crate::supervisor::{Command, Event, Role, UnitId};
 
@@ -73,8 +76,12 @@ impl<K: Kernel> Hands<K> {
             }
             None => Err("there is nothing to run".to_owned()),
         };
-        if let Err(why) = started {
-            inbox.push_back(Event::NotStarted(id, role, why));
+        match started {
+            Ok(()) if role == Role::Main && unit.ready == Ready::Started => {
+                inbox.push_back(Event::Ready(id));
+            }
+            Ok(()) => {}
+            Err(why) => inbox.push_back(Event::NotStarted(id, role, why)),
         }
     }
 
@@ -99,13 +106,15 @@ impl<K: Kernel> Hands<K> {
         }
         self.group(start);
         self.prepare(start, &mut job)?;
-        job.executor = executor(start.unit, start.exec, &job)?;
-        let ready = match (start.role, start.unit.ready) {
+        if !matches!(question(start.unit, command), Some(Ask::Own(_))) {
+            job.executor = executor(start.unit, start.exec, &job)?;
+        }
+        let ready = match (start.role, &start.unit.ready) {
             (Role::Main, Ready::Fd(number)) => {
-                let number = i32::try_from(number).map_err(|error| error.to_string())?;
+                let number = i32::try_from(*number).map_err(|error| error.to_string())?;
                 Some((self.ready_pipe(start.id)?, number))
             }
-            (Role::Main | Role::Helper, _) => None,
+            (Role::Main | Role::Helper | Role::Asker, _) => None,
         };
         let ready = ready.as_ref().map(|(fd, number)| (fd, *number));
         self.spawn(start, &job, ready)
@@ -164,12 +173,12 @@ impl<K: Kernel> Hands<K> {
             self.runs.at_mut(id).log = Some(pipe);
             self.new_logs.push(id);
         }
-        if unit.ready == Ready::Notify {
-            if self.runs.at(id).notify.is_none() {
-                self.notify_socket(id, unit, exec).map_err(failed)?;
+        if let Some(from) = exec.notify {
+            if self.runs.at(id).ear.is_none() {
+                self.notify_socket(id, unit, from).map_err(failed)?;
             }
-            if let Some((_, path)) = &self.runs.at(id).notify {
-                job.env.push(format!("NOTIFY_SOCKET={path}"));
+            if let Some(ear) = &self.runs.at(id).ear {
+                job.env.push(format!("NOTIFY_SOCKET={}", ear.path));
             }
         }
         let sockets = self.runs.at(id).sockets.len();
@@ -194,16 +203,24 @@ impl<K: Kernel> Hands<K> {
         Ok(())
     }
 
-    fn notify_socket(&mut self, id: UnitId, unit: &Unit, exec: &Exec) -> sys::error::Result<()> {
+    fn notify_socket(
+        &mut self,
+        id: UnitId,
+        unit: &Unit,
+        from: NotifyFrom,
+    ) -> sys::error::Result<()> {
         let mut path = format!("{NOTIFY_DIR}/{}", unit.name);
         // A socket's path holds 107 bytes (unix(7)).
         if path.len() > 107 {
             path = format!("{NOTIFY_DIR}/{id}");
         }
-        let owner = exec.ids.as_ref().map(|ids| (ids.uid, ids.gid));
+        let ids = unit.exec().and_then(|exec| exec.ids.as_ref());
+        let owner = ids.map(|ids| (ids.uid, ids.gid));
         let fd = self.kernel.notify_socket(&path, owner)?;
         self.kernel.watch(&fd, token(Kind::Notify, id))?;
-        self.runs.at_mut(id).notify = Some((fd, path));
+        let run = self.runs.at_mut(id);
+        run.ear = Some(Ear { fd, path, from });
+        run.said = None;
         Ok(())
     }
 
@@ -248,6 +265,7 @@ impl<K: Kernel> Hands<K> {
         let kind = match role {
             Role::Main => Kind::Main,
             Role::Helper => Kind::Helper,
+            Role::Asker => Kind::Asker,
         };
         let group = run.group.as_ref();
         let told = token(kind, id);
@@ -260,6 +278,7 @@ impl<K: Kernel> Hands<K> {
                 run.told = false;
             }
             Role::Helper => run.helper = Some(pid),
+            Role::Asker => run.asker = Some(pid),
         }
         self.pids.insert(pid, (id, role));
         Ok(())
@@ -272,7 +291,9 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
     if let (Some(who), None) = (named.or(exec.groups.first()), &exec.ids) {
         return Err(format!("the user or group {who} is unknown"));
     }
+    let asked = question(unit, command);
     let argv = match (&unit.work, command) {
+        (_, Command::AskReady) => asked.map(asker),
         (Work::Container(container), command) => runtime_command(unit, container, command),
         (_, Command::Condition(number)) => exec.condition.get(number).cloned(),
         (_, Command::Late(number)) => exec.start_post.get(number).cloned(),
@@ -293,6 +314,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
     }
     env.extend(exec.env.iter().map(|entry| entry.to_string()));
     let tty_output = [exec.stdout, exec.stderr].map(|output| output == Output::Tty);
+    let tty = exec.tty.as_deref().filter(|_| asked.is_none());
     Ok(Job {
         argv,
         env,
@@ -304,7 +326,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
             gid: ids.gid,
             groups: ids.groups.clone(),
         }),
-        tty: exec.tty.as_deref().map(str::to_owned),
+        tty: tty.map(str::to_owned),
         tty_output,
         dirs: exec.dirs.iter().map(|dir| dir.to_string()).collect(),
         listen_pid: false,
@@ -312,6 +334,25 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         descriptors: Some(sys::descriptors::ORDINARY),
         executor: None,
     })
+}
+
+/// What a command asks, if it does.
+fn question(unit: &Unit, command: Command) -> Option<&Ask> {
+    match (command, &unit.ready) {
+        (Command::AskReady, Ready::Asked(question)) => Some(&question.ask),
+        _ => None,
+    }
+}
+
+/// Who asks: a command, or we in another role.
+fn asker(ask: &Ask) -> Vec<String> {
+    match ask {
+        Ask::Command(argv) => argv.clone(),
+        Ask::Own(words) => {
+            let own = [sys::executor::PROGRAM, crate::ask::ROLE].map(str::to_owned);
+            own.into_iter().chain(words.iter().cloned()).collect()
+        }
+    }
 }
 
 /// The errand of an executor, for a unit that needs one.
@@ -360,6 +401,7 @@ fn runtime_command(unit: &Unit, container: &Container, command: Command) -> Opti
         | Command::Condition(_)
         | Command::Late(_)
         | Command::Stop(_)
+        | Command::AskReady
         | Command::Reload => return None,
     };
     let mut argv = vec![container.runtime.to_string()];

@@ -6,7 +6,7 @@
 //! | `launch` | starting one process: command, environment, descriptors, cgroup |
 //! | `look` | checking conditions |
 //! | `token` | the numbers that descriptors are watched under |
-//! | `notify` | the datagrams of `sd_notify(3)` |
+//! | `notify` | what units say: the datagrams of `sd_notify(3)` |
 
 mod launch;
 pub(crate) mod look;
@@ -15,7 +15,7 @@ pub(crate) mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rootspec::plan::{Carries, Kill, Place, Plan, Socket, Unit};
+use rootspec::plan::{Carries, Kill, Place, Plan, Ready, Socket, Unit};
 use sys::kernel::Kernel;
 use sys::listen::{self, ListenAt};
 use sys::process::Wait;
@@ -23,6 +23,7 @@ use sys::process::Wait;
 use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
 pub(crate) use launch::{NOTIFY_DIR, PID_DIR};
 use look::Look;
+use notify::{Ear, Said};
 use token::{Kind, token};
 
 /// Most children collected in one go; the rest has its turn in the next lap.
@@ -38,18 +39,18 @@ struct Run<K: Kernel> {
     group: Option<K::Group>,
     main: Option<u32>,
     helper: Option<u32>,
+    asker: Option<u32>,
     /// Whether the exec of the present main process was told.
     told: bool,
     ready: Option<K::Fd>,
-    notify: Option<(K::Fd, String)>,
+    ear: Option<Ear<K>>,
     /// Both ends of its log; kept as long as we live, so that nothing is lost when somebody else dies.
     log: Option<(K::Fd, K::Fd)>,
     /// Those that could be opened, with their numbers in the plan.
     sockets: Vec<(usize, K::Fd)>,
     /// Its conditions are being checked.
     look: Option<Look<K>>,
-    /// Its last `STATUS=`.
-    status: String,
+    said: Option<Box<Said>>,
 }
 
 impl<K: Kernel> Default for Run<K> {
@@ -58,13 +59,14 @@ impl<K: Kernel> Default for Run<K> {
             group: None,
             main: None,
             helper: None,
+            asker: None,
             told: false,
             ready: None,
-            notify: None,
+            ear: None,
             log: None,
             sockets: Vec::new(),
             look: None,
-            status: String::new(),
+            said: None,
         }
     }
 }
@@ -196,8 +198,9 @@ impl<K: Kernel> Hands<K> {
     }
 
     /// What a unit last said about itself.
-    pub(crate) fn status(&self, unit: UnitId) -> &str {
-        &self.runs.at(unit).status
+    pub(crate) fn status(&self, unit: UnitId) -> String {
+        let said = self.runs.at(unit).said.as_ref();
+        said.map(|said| said.words()).unwrap_or_default()
     }
 
     fn note(&mut self, text: String) {
@@ -217,6 +220,12 @@ impl<K: Kernel> Hands<K> {
         match action {
             Action::Check(id) => self.check(id, unit, inbox),
             Action::EndCheck(id) => self.end_check(id),
+            Action::EndAsking(id) => {
+                if let Some(pid) = self.runs.at_mut(id).asker.take() {
+                    self.pids.remove(&pid);
+                    self.kernel.signal(pid, KILL).ok();
+                }
+            }
             Action::Run(id, role, command) => self.launch((id, unit), role, command, inbox),
             Action::Adopt(id) => inbox.push_back(self.adopt(id, unit)),
             Action::Ask(id) => self.ask(id, unit),
@@ -241,6 +250,10 @@ impl<K: Kernel> Hands<K> {
     }
 
     fn adopt(&mut self, id: UnitId, unit: &Unit) -> Event {
+        if let Ready::PidFile(file) = &unit.ready {
+            let adopted = self.adopt_left(id, &file.path);
+            return adopted.map_or_else(|why| Event::NotAdopted(id, why), |()| Event::Adopted(id));
+        }
         let path = launch::pid_file(unit);
         let text = match self.kernel.read_file(&path) {
             Ok(text) => text,
@@ -257,6 +270,18 @@ impl<K: Kernel> Hands<K> {
             }
             Err(error) => Event::NotAdopted(id, sys::chain(&error)),
         }
+    }
+
+    /// Takes over the process that the unit's command has left, as its file says. Whatever else may write there: only a
+    /// process in the cgroup of this very run will do.
+    fn adopt_left(&mut self, id: UnitId, path: &str) -> Result<(), String> {
+        let below = path.strip_prefix("/run/").unwrap_or(path);
+        let text = self.kernel.read_run(below);
+        let text = text.map_err(|error| sys::chain(&error))?;
+        let pid = text.trim().parse::<u32>().ok().filter(|pid| *pid > 1);
+        let pid = pid.ok_or_else(|| format!("{path} holds no process id"))?;
+        self.have_main(id, pid)
+            .map_err(|why| format!("{path} names process {pid}: {why}"))
     }
 
     fn ask(&mut self, id: UnitId, unit: &Unit) {
@@ -292,7 +317,7 @@ impl<K: Kernel> Hands<K> {
 
     fn kill_processes(&mut self, id: UnitId) {
         let run = self.runs.at(id);
-        for pid in [run.main, run.helper].into_iter().flatten() {
+        for pid in [run.main, run.helper, run.asker].into_iter().flatten() {
             if self.kernel.signal(pid, KILL).is_ok() {
                 self.kernel.signal_session(pid, KILL);
             }
@@ -304,14 +329,13 @@ impl<K: Kernel> Hands<K> {
         if let Some(fd) = run.ready.take() {
             self.kernel.unwatch(&fd);
         }
-        if let Some((fd, path)) = run.notify.take() {
-            self.kernel.unwatch(&fd);
-            self.kernel.unlink(&path);
+        if let Some(ear) = run.ear.take() {
+            self.kernel.unwatch(&ear.fd);
+            self.kernel.unlink(&ear.path);
         }
         if let Some(group) = run.group.take() {
             self.kernel.remove_group(group);
         }
-        run.status.clear();
     }
 
     fn arm(&mut self, id: UnitId, unit: &Unit) {
@@ -344,14 +368,21 @@ impl<K: Kernel> Hands<K> {
         match kind {
             Kind::Look => self.look_came(id, unit, inbox),
             Kind::Main => self.start_known(id, inbox),
-            // A helper's failure is told when it is collected.
-            Kind::Helper => {
-                if let Some(pid) = self.runs.at(id).helper {
+            // Their failure is told when they are collected.
+            Kind::Helper | Kind::Asker => {
+                let run = self.runs.at(id);
+                let found = if kind == Kind::Asker {
+                    run.asker
+                } else {
+                    run.helper
+                };
+                if let Some(pid) = found {
                     self.kernel.start_of(pid).ok();
                 }
             }
             Kind::Ready => self.ready_came(id, inbox),
             Kind::Notify => self.notify_came(id, inbox),
+            Kind::Gone => self.main_gone(id, inbox),
             Kind::Group => self.group_changed(id, inbox),
             Kind::Socket => inbox.push_back(Event::Traffic(id)),
         }
@@ -396,24 +427,6 @@ impl<K: Kernel> Hands<K> {
         }
     }
 
-    fn notify_came(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
-        let run = self.runs.at_mut(id);
-        let Some((fd, _)) = &run.notify else { return };
-        for _ in 0..READ_AT_ONCE {
-            let mut bytes = [0; 4096];
-            let Ok(Some(length)) = self.kernel.read(fd, &mut bytes) else {
-                return;
-            };
-            let message = notify::parse(bytes.get(..length).unwrap_or_default());
-            if message.ready {
-                inbox.push_back(Event::Ready(id));
-            }
-            if let Some(status) = message.status {
-                run.status = status;
-            }
-        }
-    }
-
     fn group_changed(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
         if !self.is_populated(id) {
             inbox.push_back(Event::Emptied(id));
@@ -446,15 +459,21 @@ impl<K: Kernel> Hands<K> {
             let Some(dead) = self.kernel.reap() else {
                 return false;
             };
+            if let Some((id, _)) = self.pids.get(&dead.pid).copied() {
+                self.concerned = Some(id);
+                // What it said last may still be unread; it may even name another one in its place.
+                self.ready_came(id, inbox);
+                self.notify_came(id, inbox);
+            }
             let Some((id, role)) = self.pids.remove(&dead.pid) else {
                 self.others.push(dead.pid);
                 continue;
             };
-            self.concerned = Some(id);
             let run = self.runs.at_mut(id);
             match role {
                 Role::Main => run.main = None,
                 Role::Helper => run.helper = None,
+                Role::Asker => run.asker = None,
             }
             if let Some((stage, errno)) = dead.failed {
                 let error = std::io::Error::from_raw_os_error(errno);
@@ -466,9 +485,6 @@ impl<K: Kernel> Hands<K> {
                 run.told = true;
                 inbox.push_back(Event::Executed(id));
             }
-            // What it said last may still be unread.
-            self.ready_came(id, inbox);
-            self.notify_came(id, inbox);
             let left = self.is_populated(id);
             inbox.push_back(Event::Ended {
                 unit: id,

@@ -20,6 +20,10 @@ pub(crate) enum Kind {
     Socket,
     /// Answers about its conditions.
     Look,
+    /// A main process that we did not start.
+    Gone,
+    /// How the start of an asker went.
+    Asker,
 }
 
 /// First upper half that is free for others.
@@ -39,6 +43,8 @@ pub(crate) fn split(token: u64) -> Option<(Kind, UnitId)> {
         5 => Kind::Group,
         6 => Kind::Socket,
         7 => Kind::Look,
+        8 => Kind::Gone,
+        9 => Kind::Asker,
         _ => return None,
     };
     let unit = u32::try_from(token & u64::from(u32::MAX)).ok()?;
@@ -59,6 +65,8 @@ mod tests {
             Kind::Group,
             Kind::Socket,
             Kind::Look,
+            Kind::Gone,
+            Kind::Asker,
         ];
         for kind in kinds {
             assert_eq!(split(token(kind, 77)), Some((kind, 77)));

@@ -7,6 +7,8 @@
 //! | `wish` | who is wanted, and how wishes spread along needs |
 //! | `ties` | what else units have to do with each other |
 //! | `start` | from waiting to up |
+//! | `asking` | questions to it |
+//! | `said` | what it says about itself |
 //! | `reload` | settings read again while it is up |
 //! | `stop` | from up to down, failures, restarts |
 //! | `sockets` | sockets that start a unit |
@@ -38,9 +40,11 @@
 //! restarts does not: they stay up meanwhile. A want is settled by its first failure: it does not hold others up while
 //! it is tried again. Stopping runs against the order of starting.
 
+mod asking;
 mod change;
 mod model;
 mod reload;
+mod said;
 mod sockets;
 mod start;
 mod stop;
@@ -55,7 +59,9 @@ use rootspec::plan::{Plan, Tie, Unit};
 
 pub(crate) use change::Changeover;
 use model::Dependents;
-pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
+pub(crate) use model::{
+    Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish, Word,
+};
 use model::{Clock, Listen, Next, Stage};
 
 /// A change worth telling people about.
@@ -190,6 +196,7 @@ impl Core {
             Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
             Event::Executed(unit) => self.executed(unit),
             Event::Ready(unit) => self.ready(unit),
+            Event::Said(unit, word) => self.said(unit, word),
             Event::Ended {
                 unit,
                 role,
@@ -271,11 +278,13 @@ impl Core {
         }
         record.reason = reason;
         record.reloading = false;
+        record.leaving = false;
         record.first.note(state, self.now);
         self.set_deadline(unit, Clock::State, None);
         if std::mem::take(&mut self.records.at_mut(unit).checking) {
             self.actions.push(Action::EndCheck(unit));
         }
+        self.stop_asking(unit);
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);
         self.tell(unit);
@@ -363,11 +372,15 @@ impl Core {
     }
 
     fn set_deadline(&mut self, unit: UnitId, clock: Clock, due: Option<u64>) {
-        let [state, idle, socket] = &mut self.records.at_mut(unit).deadlines;
-        let place = match clock {
-            Clock::State => state,
-            Clock::Idle => idle,
-            Clock::Socket => socket,
+        let record = self.records.at_mut(unit);
+        let [state, idle, socket] = &mut record.deadlines;
+        let place = match (clock, due, &record.care) {
+            (Clock::State, ..) => state,
+            (Clock::Idle, ..) => idle,
+            (Clock::Socket, ..) => socket,
+            // Whoever is not asked has no deadline to be taken away.
+            (Clock::Ask, None, None) => return,
+            (Clock::Ask, ..) => &mut record.care.get_or_insert_default().due,
         };
         if let Some(old) = std::mem::replace(place, due) {
             self.timers.remove(&(old, unit, clock));
@@ -389,6 +402,8 @@ impl Core {
                 break;
             }
             self.set_deadline(unit, clock, None);
+            // Should a fault of ours have left it behind, this still comes to an end.
+            self.timers.remove(&(due, unit, clock));
             match clock {
                 Clock::State => self.state_overdue(unit),
                 Clock::Idle => {
@@ -396,6 +411,7 @@ impl Core {
                     self.enqueue(unit);
                 }
                 Clock::Socket => self.socket_pause_over(unit),
+                Clock::Ask => self.ask_due(unit),
             }
         }
     }
@@ -406,6 +422,7 @@ impl Core {
             State::Stopping(stage) => self.stop_overdue(unit, stage),
             State::Backoff => self.set_state(unit, State::Waiting, String::new()),
             State::Waiting => self.check_overdue(unit),
+            State::Up if self.records.at(unit).leaving => self.leaving_overdue(unit),
             State::Up => self.reload_overdue(unit),
             State::Down | State::Failed => self.uphold(unit),
         }

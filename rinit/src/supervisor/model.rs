@@ -112,7 +112,7 @@ pub(crate) enum Listen {
     Paused,
 }
 
-/// The three deadlines a unit may have.
+/// The deadlines a unit may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Clock {
     /// Of its state.
@@ -121,6 +121,8 @@ pub(crate) enum Clock {
     Idle,
     /// Of its sockets' pause.
     Socket,
+    /// Of a question to it, or of the pause before the next one.
+    Ask,
 }
 
 /// One process of a unit.
@@ -130,6 +132,19 @@ pub(crate) enum Role {
     Main,
     /// One that comes before or after.
     Helper,
+    /// One that asks it how it is.
+    Asker,
+}
+
+/// What a unit says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It reads its settings again.
+    Reloading,
+    /// It ends.
+    Stopping,
+    /// What it does will take so many milliseconds from now on.
+    Extend(u64),
 }
 
 /// Which command of a unit.
@@ -151,6 +166,8 @@ pub(crate) enum Command {
     Launch,
     /// `stop_post`, by number. A container's: delete.
     Post(usize),
+    /// Whether it is ready.
+    AskReady,
 }
 
 /// What came of looking at a unit's conditions.
@@ -187,6 +204,8 @@ pub(crate) enum Event {
     Executed(UnitId),
     /// It says that it is ready.
     Ready(UnitId),
+    /// It says something else.
+    Said(UnitId, Word),
     /// A process ended; `left`: there are others in its cgroup.
     Ended {
         unit: UnitId,
@@ -196,7 +215,7 @@ pub(crate) enum Event {
     },
     /// The last process left its cgroup.
     Emptied(UnitId),
-    /// The container's process is ours now.
+    /// The process is ours now.
     Adopted(UnitId),
     /// It could not be taken over, in words.
     NotAdopted(UnitId, String),
@@ -223,6 +242,7 @@ impl Event {
             | Self::NotStarted(unit, ..)
             | Self::Executed(unit)
             | Self::Ready(unit)
+            | Self::Said(unit, _)
             | Self::Ended { unit, .. }
             | Self::Emptied(unit)
             | Self::Adopted(unit)
@@ -242,7 +262,9 @@ pub(crate) enum Action {
     EndCheck(UnitId),
     /// Start a process; answered by its end, or by [`Event::NotStarted`].
     Run(UnitId, Role, Command),
-    /// Take the container's process over; answered by [`Event::Adopted`] or [`Event::NotAdopted`].
+    /// Nobody waits any more for what an asker finds out, nor for its end.
+    EndAsking(UnitId),
+    /// Take the process over that it has left, or a container's; answered by [`Event::Adopted`] or [`Event::NotAdopted`].
     Adopt(UnitId),
     /// Send the stop signal to whom it is for.
     Ask(UnitId),
@@ -270,6 +292,7 @@ impl Action {
         match self {
             Self::Check(unit)
             | Self::EndCheck(unit)
+            | Self::EndAsking(unit)
             | Self::Run(unit, ..)
             | Self::Adopt(unit)
             | Self::Ask(unit)
@@ -350,6 +373,8 @@ pub(crate) struct Record {
     pub(super) left: bool,
     /// It is up and reads its settings again.
     pub(super) reloading: bool,
+    /// It is up and said that it ends.
+    pub(super) leaving: bool,
     /// It has waited long enough for others.
     pub(super) idled: bool,
     /// Its last process could not even be started.
@@ -362,6 +387,18 @@ pub(crate) struct Record {
     /// Times of starts by traffic.
     pub(super) traffic: VecDeque<u64>,
     pub(super) deadlines: [Option<u64>; 3],
+    /// Only of units that are asked how they are.
+    pub(super) care: Option<Box<Care>>,
+}
+
+/// What is remembered about a unit that is asked how it is.
+#[derive(Debug, Default)]
+pub(super) struct Care {
+    /// An answer is awaited.
+    pub(super) asking: bool,
+    /// Why the last answer was none.
+    pub(super) answer: String,
+    pub(super) due: Option<u64>,
 }
 
 impl Record {
@@ -374,9 +411,16 @@ impl Record {
     pub(crate) fn is_settled(&self) -> bool {
         match self.state {
             State::Down | State::Failed => self.wish == Wish::Down,
-            State::Up => self.wish == Wish::Up && !self.reloading && !self.round,
+            State::Up => {
+                let moves = self.reloading || self.round || self.leaving;
+                self.wish == Wish::Up && !moves
+            }
             State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => false,
         }
+    }
+
+    pub(super) fn care(&mut self) -> &mut Care {
+        self.care.get_or_insert_default()
     }
 
     pub(super) fn is_alive(&self) -> bool {

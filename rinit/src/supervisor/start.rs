@@ -215,7 +215,7 @@ impl Core {
     }
 
     /// It is ready: what comes after that, and then it is up.
-    fn arrive(&mut self, unit: UnitId) {
+    pub(super) fn arrive(&mut self, unit: UnitId) {
         self.run_late(unit, 0);
     }
 
@@ -263,6 +263,9 @@ impl Core {
     pub(super) fn adopted(&mut self, unit: UnitId) {
         self.records.at_mut(unit).main = true;
         if self.records.at(unit).state == State::Starting(Step::Adopt) {
+            let Work::Container(_) = self.unit(unit).work else {
+                return self.arrive(unit);
+            };
             self.go_on(unit, Step::Launch);
             self.records.at_mut(unit).helper = true;
             self.actions
@@ -271,8 +274,37 @@ impl Core {
     }
 
     pub(super) fn not_adopted(&mut self, unit: UnitId, why: String) {
-        if self.records.at(unit).state == State::Starting(Step::Adopt) {
-            self.run_over(unit, true, why);
+        if self.records.at(unit).state != State::Starting(Step::Adopt) {
+            return;
+        }
+        match self.unit(unit).ready {
+            Ready::PidFile(_) => self.look_again(unit, why),
+            _ => self.run_over(unit, true, why),
+        }
+    }
+
+    /// Its command went into the background: the process that it left is the main one.
+    pub(super) fn find_main(&mut self, unit: UnitId, left: bool) {
+        if left {
+            self.go_on(unit, Step::Adopt);
+            self.actions.push(Action::Adopt(unit));
+        } else {
+            self.left_nobody(unit);
+        }
+    }
+
+    pub(super) fn left_nobody(&mut self, unit: UnitId) {
+        let why = "its command ended, and no process of it is left".to_owned();
+        self.run_over(unit, true, why);
+    }
+
+    /// The container's program runs.
+    pub(super) fn launched(&mut self, unit: UnitId) {
+        if let Ready::Asked(_) = self.unit(unit).ready {
+            self.go_on(unit, Step::Main(0));
+            self.ask_now(unit);
+        } else {
+            self.become_up(unit);
         }
     }
 
@@ -310,8 +342,10 @@ impl Core {
 
     pub(super) fn executed(&mut self, unit: UnitId) {
         let starting = matches!(self.records.at(unit).state, State::Starting(Step::Main(_)));
-        if starting && self.unit(unit).ready == Ready::Exec {
-            self.arrive(unit);
+        match self.unit(unit).ready {
+            Ready::Exec if starting => self.arrive(unit),
+            Ready::Asked(_) if starting => self.ask_now(unit),
+            _ => {}
         }
     }
 
@@ -335,7 +369,9 @@ impl Core {
 
     pub(super) fn start_overdue(&mut self, unit: UnitId) {
         let millis = self.unit(unit).start_timeout;
-        let why = format!("it was not ready within {}", crate::words::duration(millis));
+        let last = self.last_answer(unit);
+        let patience = crate::words::duration(millis);
+        let why = format!("it was not ready within {patience}{last}");
         self.run_over(unit, true, why);
     }
 }

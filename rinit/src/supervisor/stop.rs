@@ -16,12 +16,16 @@ pub(super) const PAUSE: u64 = 30_000;
 impl Core {
     /// A process ended, expected or not.
     pub(super) fn ended(&mut self, unit: UnitId, role: Role, exit: Exit, left: bool) {
+        if role == Role::Asker {
+            return self.answered(unit, exit);
+        }
         let well = self.ended_well(unit, exit);
         let record = self.records.at_mut(unit);
         record.left = left;
         match role {
             Role::Main => record.main = false,
             Role::Helper => record.helper = false,
+            Role::Asker => {}
         }
         match (record.state, role) {
             (State::Starting(Step::Pre(number)), Role::Helper) if well => {
@@ -50,7 +54,7 @@ impl Core {
             }
             (State::Starting(Step::Launch), Role::Helper) if well => {
                 if self.records.at(unit).main {
-                    self.become_up(unit);
+                    self.launched(unit);
                 } else {
                     self.run_over(unit, true, "it ended while it was started".to_owned());
                 }
@@ -60,10 +64,20 @@ impl Core {
                 self.run_over(unit, true, words);
             }
             (State::Starting(Step::Main(number)), Role::Main) => {
-                match (self.unit(unit).ready, well) {
+                match (&self.unit(unit).ready, well) {
                     (Ready::Exit, true) => self.main_ended_well(unit, number, left),
-                    (Ready::Exit, false) => self.run_over(unit, true, exit.to_string()),
-                    (Ready::Exec | Ready::Notify | Ready::Fd(_), _) => {
+                    (Ready::PidFile(_), true) => self.find_main(unit, left),
+                    (Ready::Exit | Ready::PidFile(_), false) => {
+                        self.run_over(unit, true, exit.to_string());
+                    }
+                    (
+                        Ready::Started
+                        | Ready::Exec
+                        | Ready::Notify
+                        | Ready::Fd(_)
+                        | Ready::Asked(_),
+                        _,
+                    ) => {
                         self.run_over(unit, true, format!("{exit} before it was ready"));
                     }
                 }
@@ -71,6 +85,7 @@ impl Core {
             // Its program is short-lived: the runtime's start command has not ended yet.
             (State::Starting(Step::Launch), Role::Main) => {}
             (State::Up, Role::Main) => self.run_over(unit, !well, exit.to_string()),
+            (_, Role::Asker) => {}
             (State::Up, Role::Helper) => self.reload_ended(unit, exit, well),
             (State::Stopping(stage), _) => self.stop_goes_on(unit, stage),
             (State::Failed | State::Down, _) => {
@@ -104,7 +119,7 @@ impl Core {
             Command::Pre(number) => exec.and_then(|exec| exec.start_pre.get(number)),
             Command::Start(number) => exec.and_then(|exec| exec.start.get(number)),
             Command::Post(number) => exec.and_then(|exec| exec.stop_post.get(number)),
-            Command::Launch => None,
+            Command::Launch | Command::AskReady => None,
         };
         match (argv.and_then(|argv| argv.first()), command) {
             (Some(program), _) => program.clone(),
@@ -112,7 +127,11 @@ impl Core {
             (None, Command::Start(_) | Command::Launch) => "the start".to_owned(),
             (
                 None,
-                Command::Condition(_) | Command::Late(_) | Command::Stop(_) | Command::Reload,
+                Command::Condition(_)
+                | Command::Late(_)
+                | Command::Stop(_)
+                | Command::Reload
+                | Command::AskReady,
             ) => "a command".to_owned(),
             (None, Command::Post(_)) => "the runtime could not delete it".to_owned(),
         }
@@ -123,6 +142,7 @@ impl Core {
         match role {
             Role::Main => record.main = false,
             Role::Helper => record.helper = false,
+            Role::Asker => return self.answer(unit, Err(why)),
         }
         record.unstarted = true;
         match record.state {
@@ -326,10 +346,14 @@ impl Core {
     pub(super) fn emptied(&mut self, unit: UnitId) {
         let record = self.records.at_mut(unit);
         record.left = false;
-        match record.state {
+        let (state, alive) = (record.state, record.is_alive());
+        match state {
             State::Stopping(stage @ (Stage::Ask | Stage::Kill)) => self.stop_goes_on(unit, stage),
+            State::Starting(Step::Adopt) if matches!(self.unit(unit).ready, Ready::PidFile(_)) => {
+                self.left_nobody(unit);
+            }
             // What a oneshot left running has ended: its cgroup can go.
-            State::Up if !record.is_alive() => self.actions.push(Action::Release(unit)),
+            State::Up if !alive => self.actions.push(Action::Release(unit)),
             State::Stopping(Stage::Command(_) | Stage::Post(_) | Stage::PostKill(_))
             | State::Down
             | State::Waiting

@@ -2,6 +2,7 @@
 
 mod commands;
 mod random;
+mod readiness;
 mod ties;
 
 use rootspec::compile::{Source, compile};

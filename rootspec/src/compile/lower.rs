@@ -3,9 +3,9 @@
 use crate::UnitName;
 use crate::logs::{Rate, Rules};
 use crate::plan::{
-    Condition, Container, Exec, Gate, Policy, Ready, Reload, Restart, Socket, Test, Unit, Work,
+    Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Unit, Work,
 };
-use crate::units::{self, Activate, Exit, Kind, ReadyMode, RestartPolicy, UnitFile};
+use crate::units::{self, Activate, Exit, Kind, RestartPolicy, UnitFile};
 
 /// Start timeout of a service when its file does not say: 90 s.
 const START_TIMEOUT: u64 = 90_000;
@@ -23,12 +23,7 @@ const CPU_PERIOD: u64 = 100_000;
 /// The unit without its dependencies.
 pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
     let oneshot = file.kind == Kind::Oneshot;
-    let ready = match (file.ready.mode, oneshot) {
-        (_, true) | (Some(ReadyMode::Exit), _) => Ready::Exit,
-        (Some(ReadyMode::Notify), _) => Ready::Notify,
-        (Some(ReadyMode::Fd), _) => Ready::Fd(file.ready.fd.as_ref().map_or(3, |fd| *fd.get_ref())),
-        (Some(ReadyMode::Exec) | None, _) => Ready::Exec,
-    };
+    let ready = super::ready::lower(&file.ready, oneshot);
     let patience = if oneshot { u64::MAX } else { START_TIMEOUT };
     Unit {
         name: name.as_str().into(),
@@ -77,6 +72,7 @@ fn work(file: &UnitFile) -> Work {
         }
         (kind @ (Kind::Service | Kind::Oneshot), Some(exec), _) => {
             commands(exec.get_ref(), &mut around);
+            around.notify = super::ready::notify(file, around.reload.as_ref());
             let sandbox = file.sandbox.as_ref().map(toml::Spanned::get_ref);
             around.setup = super::setup::lower(exec.get_ref(), sandbox, &around.dirs).map(Box::new);
             let exec = Box::new(around);

@@ -9,6 +9,7 @@
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
+//! | `ready` | when it is ready |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
@@ -19,6 +20,7 @@ mod gather;
 mod graph;
 mod lower;
 mod problem;
+mod ready;
 mod sandbox;
 mod setup;
 

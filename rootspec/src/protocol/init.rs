@@ -114,6 +114,9 @@ pub struct UnitStatus {
     pub state: String,
     /// Why it is in that state, in words; may be empty.
     pub reason: String,
+    /// What it last said about itself (`STATUS=` and `ERRNO=` of `sd_notify(3)`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// Its main process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,

@@ -8,6 +8,7 @@
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `listen` | where a unit listens |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
+//! | `ready` | when a unit is ready |
 //! | `reload` | how a unit is told to read its settings again |
 //! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
@@ -19,6 +20,7 @@ mod fill;
 mod layers;
 mod listen;
 mod read;
+mod ready;
 mod reload;
 mod sandbox;
 mod syscalls;
@@ -37,6 +39,7 @@ pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
 pub(crate) use read::octal;
 pub use read::{parse, read};
+pub use ready::{NotifyFrom, Ready, ReadyMode};
 pub use reload::Reload;
 pub use sandbox::{
     Bind, Capability, Caps, Home, Private, Profile, Protect, Refusal, Sandbox, Seccomp, SecureBit,
@@ -44,7 +47,7 @@ pub use sandbox::{
 };
 pub use syscalls::Calls;
 pub(crate) use syscalls::DEFAULT as DEFAULT_CALLS;
-pub use value::{Argv, ArgvList, Millis, Names, Percent, Signal, Size};
+pub use value::{Argv, ArgvList, Command, Millis, Names, Percent, Signal, Size};
 
 use crate::UnitName;
 
@@ -268,32 +271,6 @@ pub struct Exec {
     /// Resource limits.
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// `[ready]`
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ready {
-    /// How readiness is told; the default is `exec`, for a oneshot `exit`.
-    pub mode: Option<ReadyMode>,
-    /// Descriptor for the mode `fd`; the default is 3.
-    pub fd: Option<Spanned<u32>>,
-    /// How long it may take; the default is 90 s, for a oneshot no limit.
-    pub timeout: Option<Millis>,
-}
-
-/// How a unit tells that it is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReadyMode {
-    /// Its program was executed.
-    Exec,
-    /// It sends `READY=1` to `NOTIFY_SOCKET` (`sd_notify(3)`).
-    Notify,
-    /// It writes a newline to a descriptor (s6's protocol).
-    Fd,
-    /// It ended well.
-    Exit,
 }
 
 /// `[restart]`

@@ -100,10 +100,8 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
             "only a service or oneshot has a [sandbox]: a container's is in its bundle",
         );
     }
-    if let Some(fd) = &unit.ready.fd {
-        if !(3..=9).contains(fd.get_ref()) {
-            say(fd.span(), "expected a descriptor from 3 to 9");
-        }
+    for (span, words) in unit.ready.wrong(unit.kind) {
+        say(span, &words);
     }
     if !(1.0..=100.0).contains(unit.restart.backoff.get_ref()) {
         say(

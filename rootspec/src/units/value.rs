@@ -201,6 +201,23 @@ impl<'de> Deserialize<'de> for ArgvList {
     }
 }
 
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "ArgvList")]
+pub struct Command(pub Argv);
+
+impl TryFrom<ArgvList> for Command {
+    type Error = &'static str;
+
+    fn try_from(list: ArgvList) -> Result<Self, Self::Error> {
+        let mut commands = list.0.into_iter();
+        match (commands.next(), commands.next()) {
+            (Some(argv), None) => Ok(Self(argv)),
+            _ => Err("expected one command such as [\"/path\", \"argument\"]"),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(
     untagged,

@@ -538,7 +538,26 @@ pub fn is_child(pid: u32) -> bool {
     })
 }
 
-/// A child of ours as a descriptor.
+/// True if `pid` is a child of ours, alive or waiting to be collected.
+#[must_use]
+pub fn is_ours(pid: u32) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    number.is_some_and(|number| rustix::process::waitid(WaitId::Pid(number), options).is_ok())
+}
+
+/// True if the process has ended, collected or not.
+#[must_use]
+pub fn has_ended(process: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
+}
+
+/// A process as a descriptor.
 ///
 /// # Errors
 /// There is no such process.
@@ -668,6 +687,12 @@ pub fn wait_for_child(millis: u64) {
     let set = nix::sys::signal::SigSet::from(nix::sys::signal::Signal::SIGCHLD);
     // SAFETY: set and timeout live until the call is over; nothing is written.
     unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &raw const timeout) };
+}
+
+/// The user that we act as.
+#[must_use]
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// True outside all pid namespaces: what we do to the machine is done to the real one.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
 use rootspec::compile::{Source, compile};
-use rootspec::plan::{Kill, Plan, TieKind};
+use rootspec::plan::{Kill, Plan, Ready, TieKind};
 use rootspec::protocol::init::{Deed, Step};
 use sys::process::Exit;
 
-use super::super::{Action, Command, Core, Event, Found, Role, State, UnitId, Wish};
+use super::super::{Action, Command, Core, Event, Found, Role, State, UnitId, Wish, Word};
 
 /// Graphs that are tried.
 const GRAPHS: u64 = 2_000;
@@ -80,8 +80,15 @@ fn unit_file(dice: &mut Dice, count: usize) -> String {
         if dice.percent(20) {
             text.push_str("[condition]\npath_exists = \"/z\"\n");
         }
-        if kind == "service" && dice.percent(50) {
-            text.push_str("[ready]\nmode = \"notify\"\n");
+        if kind == "service" && dice.percent(70) {
+            let ready = dice.of(&[
+                "mode = \"started\"",
+                "mode = \"notify\"",
+                "pidfile = \"/run/x\"",
+                "check = \"/w\"",
+                "socket = \"stream:1\"",
+            ]);
+            writeln!(text, "[ready]\n{ready}").unwrap();
         }
     }
     text
@@ -92,6 +99,7 @@ fn unit_file(dice: &mut Dice, count: usize) -> String {
 struct Alive {
     main: bool,
     helper: bool,
+    asker: bool,
     left: bool,
     /// By a definition that it had, what is left of it may stay.
     spares: bool,
@@ -142,8 +150,8 @@ impl Sim {
 
     fn handle(&mut self, event: Event) {
         let shown = format!("{event:?}");
-        if let Event::Ended { unit, .. } = event {
-            self.alive.entry(unit).or_default().spares |= self.core.unit(unit).kill == Kill::Main;
+        for (unit, alive) in &mut self.alive {
+            alive.spares |= self.core.unit(*unit).kill == Kill::Main;
         }
         self.core.handle(event, self.now);
         self.perform(&shown);
@@ -175,10 +183,12 @@ impl Sim {
                     self.due.push_back(Event::Emptied(unit));
                 }
                 Action::KillMain(_) => self.end_all(unit),
+                // It may have ended by itself, and that be on its way.
+                Action::EndAsking(_) => alive.asker = false,
+                Action::Adopt(_) => self.adopt(unit, after),
                 Action::KillHelper(_) => self.end(unit, Role::Helper, Exit::Signal(9)),
                 Action::Signal(..)
                 | Action::EndCheck(_)
-                | Action::Adopt(_)
                 | Action::Release(_)
                 | Action::Arm(_)
                 | Action::Disarm(_)
@@ -191,6 +201,7 @@ impl Sim {
         let place = match role {
             Role::Main => &mut self.alive.entry(unit).or_default().main,
             Role::Helper => &mut self.alive.entry(unit).or_default().helper,
+            Role::Asker => &mut self.alive.entry(unit).or_default().asker,
         };
         assert!(!*place, "{after}: a second {role:?} of {unit}");
         *place = true;
@@ -222,11 +233,29 @@ impl Sim {
             *match role {
                 Role::Main => &mut self.alive.entry(unit).or_default().main,
                 Role::Helper => &mut self.alive.entry(unit).or_default().helper,
+                Role::Asker => &mut self.alive.entry(unit).or_default().asker,
             } = false;
             let why = "no program".to_owned();
             self.due.push_back(Event::NotStarted(unit, role, why));
         } else if role == Role::Main {
+            let started = definition.ready == Ready::Started;
+            let ready = started.then_some(Event::Ready(unit));
+            self.due.extend(ready);
             self.due.push_back(Event::Executed(unit));
+        }
+    }
+
+    /// The process that a command left is found or not.
+    fn adopt(&mut self, unit: UnitId, after: &str) {
+        let percent = self.dice.below(100);
+        let alive = self.alive.entry(unit).or_default();
+        assert!(!alive.main, "{after}: {unit} has a main process");
+        if alive.left && percent < 50 {
+            (alive.main, alive.left) = (true, false);
+            self.due.push_back(Event::Adopted(unit));
+        } else {
+            let why = "no such process".to_owned();
+            self.due.push_back(Event::NotAdopted(unit, why));
         }
     }
 
@@ -240,6 +269,7 @@ impl Sim {
         let place = match role {
             Role::Main => &mut alive.main,
             Role::Helper => &mut alive.helper,
+            Role::Asker => &mut alive.asker,
         };
         if std::mem::take(place) {
             let left = alive.left;
@@ -260,6 +290,7 @@ impl Sim {
                 record.state,
                 State::Down | State::Failed | State::Waiting | State::Backoff
             );
+            assert!(!(rests && alive.asker), "{after}: {unit} is asked in vain");
             let known = record.main || record.helper;
             assert!(
                 !(rests && (alive.main || alive.helper)),
@@ -268,7 +299,7 @@ impl Sim {
             );
             assert!(!(rests && known), "{after}: {unit} is thought to run");
             if rests && alive.left {
-                assert!(alive.spares, "{after}: {unit}");
+                assert!(alive.spares, "{after}: {unit} has left some: {record:?}");
             }
         }
     }
@@ -304,7 +335,7 @@ impl Sim {
     /// Something from outside.
     fn surprise(&mut self) {
         let unit = UnitId::try_from(self.dice.below(8)).unwrap() % self.units().max(1);
-        if self.core.gone.contains(&unit) {
+        if self.core.gone.contains(&unit) || self.units() == 0 {
             return;
         }
         let exit = *self.dice.of(&[
@@ -313,7 +344,7 @@ impl Sim {
             Exit::Signal(11),
             Exit::Code(255),
         ]);
-        match self.dice.below(15) {
+        match self.dice.below(18) {
             0..=2 => self.handle(Event::Start(unit)),
             3 => self.handle(Event::Stop(unit)),
             4 => self.handle(Event::Restart(unit)),
@@ -332,6 +363,12 @@ impl Sim {
             }
             11 => self.obey(),
             12 => self.edit(),
+            13 => self.end(unit, Role::Asker, exit),
+            14 => {
+                let words = [Word::Reloading, Word::Stopping, Word::Extend(700)];
+                let word = *self.dice.of(&words);
+                self.handle(Event::Said(unit, word));
+            }
             _ => self.pass(),
         }
     }
@@ -433,6 +470,9 @@ fn live(seed: u64) {
     for (unit, record) in sim.core.records() {
         assert_eq!(record.wish, Wish::Down);
         let alive = sim.alive.get(&unit).copied().unwrap_or_default();
-        assert!(!alive.main && !alive.helper, "{unit} is left behind");
+        assert!(
+            !alive.main && !alive.helper && !alive.asker,
+            "{unit} is left behind"
+        );
     }
 }

@@ -42,10 +42,20 @@ fn table(units: &[UnitStatus]) -> Vec<Vec<Cell>> {
             state(unit),
             unit.pid.map_or(String::new(), |pid| pid.to_string()).into(),
             span(unit.since_ms).into(),
-            unit.reason.clone().into(),
+            reason(unit).into(),
         ]
     }));
     rows
+}
+
+/// Why it is in its state, or else what it says itself.
+fn reason(unit: &UnitStatus) -> String {
+    let said = unit.status.clone().unwrap_or_default();
+    if unit.reason.is_empty() {
+        said
+    } else {
+        unit.reason.clone()
+    }
 }
 
 fn state(unit: &UnitStatus) -> Cell {

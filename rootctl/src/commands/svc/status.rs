@@ -45,6 +45,7 @@ fn rows(unit: &UnitStatus) -> Vec<Vec<Cell>> {
         }
     };
     add("reason", unit.reason.clone());
+    add("status", unit.status.clone().unwrap_or_default());
     add("pid", unit.pid.map_or(String::new(), |pid| pid.to_string()));
     add("restarts", unit.restarts.to_string());
     add("text", unit.description.clone());

@@ -1,0 +1,124 @@
+//! Questions to a unit, asked again and again by a process in its cgroup.
+
+use rootspec::plan::{Ask, Question, Ready};
+use sys::process::Exit;
+
+use super::model::{Clock, Command, Role, Step};
+use super::{Action, Core, State, UnitId};
+use crate::ask;
+
+/// A question that goes with the state.
+type Asked<'a> = (Command, &'a Question);
+
+impl Core {
+    /// What it is asked in its state.
+    fn question(&self, unit: UnitId) -> Option<Asked<'_>> {
+        match (self.records.at(unit).state, &self.unit(unit).ready) {
+            (State::Starting(Step::Main(_)), Ready::Asked(question)) => {
+                Some((Command::AskReady, question))
+            }
+            _ => None,
+        }
+    }
+
+    /// Asks, if there is something to ask in its state.
+    pub(super) fn ask_now(&mut self, unit: UnitId) {
+        let Some((command, question)) = self.question(unit) else {
+            return;
+        };
+        let timeout = question.timeout;
+        self.records.at_mut(unit).care().asking = true;
+        self.set_timeout(unit, Clock::Ask, timeout);
+        self.actions.push(Action::Run(unit, Role::Asker, command));
+    }
+
+    /// Somebody who asked has ended.
+    pub(super) fn answered(&mut self, unit: UnitId, exit: Exit) {
+        if exit == Exit::Code(0) {
+            return self.answer(unit, Ok(()));
+        }
+        let words = match (self.question(unit), exit) {
+            (
+                Some((
+                    _,
+                    Question {
+                        ask: Ask::Own(_), ..
+                    },
+                )),
+                Exit::Code(code),
+            ) => ask::words(code),
+            _ => exit.to_string(),
+        };
+        self.answer(unit, Err(words));
+    }
+
+    /// The answer, or why there is none.
+    pub(super) fn answer(&mut self, unit: UnitId, answer: Result<(), String>) {
+        let Some(care) = &mut self.records.at_mut(unit).care else {
+            return;
+        };
+        // Else it is the answer to a question that was taken back.
+        if !std::mem::take(&mut care.asking) {
+            return;
+        }
+        self.set_deadline(unit, Clock::Ask, None);
+        let Some(interval) = self.question(unit).map(|(_, question)| question.interval) else {
+            return;
+        };
+        match answer {
+            Ok(()) => self.arrive(unit),
+            Err(why) => {
+                self.records.at_mut(unit).care().answer = why;
+                self.set_timeout(unit, Clock::Ask, interval);
+            }
+        }
+    }
+
+    /// It is time for the next question, or the last one has not been answered.
+    pub(super) fn ask_due(&mut self, unit: UnitId) {
+        let record = self.records.at_mut(unit);
+        if record.state == State::Starting(Step::Adopt) {
+            return self.actions.push(Action::Adopt(unit));
+        }
+        if !record.care().asking {
+            return self.ask_now(unit);
+        }
+        let timeout = self
+            .question(unit)
+            .map_or(0, |(_, question)| question.timeout);
+        let patience = crate::words::duration(timeout);
+        self.actions.push(Action::EndAsking(unit));
+        self.answer(unit, Err(format!("no answer within {patience}")));
+    }
+
+    /// The process that its file names cannot be taken over yet.
+    pub(super) fn look_again(&mut self, unit: UnitId, why: String) {
+        let Ready::PidFile(file) = &self.unit(unit).ready else {
+            return;
+        };
+        let interval = file.interval;
+        self.records.at_mut(unit).care().answer = why;
+        self.set_timeout(unit, Clock::Ask, interval);
+    }
+
+    /// Its state is another one: what was asked is not of interest any more.
+    pub(super) fn stop_asking(&mut self, unit: UnitId) {
+        let Some(care) = &mut self.records.at_mut(unit).care else {
+            return;
+        };
+        if std::mem::take(&mut care.asking) {
+            self.actions.push(Action::EndAsking(unit));
+        }
+        self.set_deadline(unit, Clock::Ask, None);
+    }
+
+    /// What was last answered while it started: `; …`, or nothing.
+    pub(super) fn last_answer(&mut self, unit: UnitId) -> String {
+        let care = self.records.at_mut(unit).care.as_mut();
+        let answer = care.map(|care| std::mem::take(&mut care.answer));
+        match answer.filter(|answer| !answer.is_empty()) {
+            Some(answer) => format!("; the last answer: {answer}"),
+            None => String::new(),
+        }
+    }
+}
