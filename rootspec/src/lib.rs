@@ -7,6 +7,7 @@
 //! | `paths` | every path, directory and file name we own |
 //! | `path_text` | paths as text: bytes that are no UTF-8 are escaped |
 //! | `civil` | days as dates |
+//! | `calendar` | calendar times, such as `Mon..Fri 02:00`, and when the next one is |
 //! | `cmdline` | the kernel command line: parsed by the boot stage, rendered into menus |
 //! | `limine` | the line of `limine.conf` that arms a trial where Limine keeps no state |
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
@@ -29,6 +30,7 @@
 //! | `nearest` | "did you mean" |
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 pub mod changeover;
 pub mod civil;
 pub mod cmdline;
