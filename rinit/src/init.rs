@@ -33,6 +33,7 @@ use crate::renewal::Renewal;
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
+use crate::timers::Timers;
 use crate::voice::{self, Voice};
 use crate::{rescue, setup, words};
 
@@ -40,6 +41,9 @@ const SIGNALS: u64 = token::OTHERS;
 pub(crate) const CONTROL: u64 = token::OTHERS + 1;
 pub(crate) const LOADER: u64 = token::OTHERS + 2;
 const LOGGER: u64 = token::OTHERS + 3;
+pub(crate) const WALL: u64 = token::OTHERS + 4;
+pub(crate) const TIMES: u64 = token::OTHERS + 5;
+pub(crate) const STAMPS: u64 = token::OTHERS + 6;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
 /// What the system as a whole does.
@@ -78,6 +82,7 @@ pub(crate) struct Init {
     pub(crate) logs: Logs,
     signals: Signals,
     pub(crate) gate: Gate<UnitId>,
+    pub(crate) timers: Timers,
     /// A trial judged good is being made the default.
     pub(crate) confirming: Option<Confirmation>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
@@ -195,6 +200,7 @@ impl Init {
             |path| path.display().to_string(),
         );
         let hands = Hands::new(kernel, plan.units.len(), &cmdline);
+        let timers = Timers::new(&plan);
         let now = sys::timer::now();
         let log_max = settings.log_max;
         Self {
@@ -213,6 +219,7 @@ impl Init {
             logs: Logs::new(program.clone(), log_max),
             signals,
             gate: Gate::new(rules, trial, began),
+            timers,
             confirming: None,
             rejecting: None,
             renewal: None,
@@ -248,6 +255,7 @@ impl Init {
         let (units, group) = (plan.units.len(), plan.find(&self.settings.default_group));
         self.all.hands.listen(plan);
         self.all.handle(Event::Loaded);
+        self.begin_timers();
         self.voice.shout(&format!(
             "version {} starts the group {} of {} units{}",
             env!("CARGO_PKG_VERSION"),
@@ -318,6 +326,7 @@ impl Init {
             logger.filter(|when| *when > now),
             self.control.resting(),
             self.renewal.as_ref().and_then(Renewal::due),
+            self.timers.deadline(),
             self.children.then_some(now),
         ];
         all.into_iter().flatten().min()
@@ -327,7 +336,8 @@ impl Init {
         match happening.token {
             SIGNALS => self.signals_came(),
             CONTROL => self.accept(),
-            sys::kernel::TIMER | LOADER => {}
+            sys::kernel::TIMER | LOADER | WALL | TIMES => {}
+            STAMPS => self.stamps_written(),
             LOGGER => self.logger_started(),
             number => match Control::client_of(number) {
                 Some(client) => self.serve(client, happening),
@@ -416,6 +426,7 @@ impl Init {
     /// After all events of a lap: what follows from them.
     fn lap(&mut self) {
         self.all.time();
+        self.run_timers();
         self.tell_news();
         self.feed_logger();
         if self.phase == Phase::Starting {
@@ -458,6 +469,7 @@ impl Init {
     fn tell_news(&mut self) {
         let (news, notes) = self.all.take_news();
         for item in news {
+            self.note_for_timers(item.unit);
             let name = &self.all.core.unit(item.unit).name;
             match words_of(&item) {
                 (true, text) => self.voice.shout(&format!("{name} {text}")),

@@ -14,6 +14,8 @@
 //! | `confirm` | a good trial becomes the default, or is given up |
 //! | `judge` | acting on both |
 //! | `renewal` | unit files read again while the system runs |
+//! | `timetable` | when timers elapse, pure |
+//! | `timers` | acting on it: clocks, the time zone, stamps |
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
@@ -43,6 +45,8 @@ mod setup;
 mod shutdown;
 mod supervise;
 mod supervisor;
+mod timers;
+mod timetable;
 mod voice;
 mod words;
 

@@ -145,6 +145,7 @@ impl Init {
         self.all.handle(Event::Adopt(Box::new(changeover)));
         // Their rules may be others now.
         self.hand_over_logs();
+        self.adopt_timers();
         moving
     }
 }

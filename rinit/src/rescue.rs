@@ -57,6 +57,7 @@ fn login() -> Unit {
         kill: Kill::Cgroup,
         gate: None,
         sockets: Vec::new(),
+        timers: Box::default(),
     }
 }
 

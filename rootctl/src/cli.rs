@@ -530,6 +530,8 @@ pub(crate) enum Svc {
     List,
     /// The system as a whole, or the units named
     Status(Units),
+    /// When units are started by time
+    Timers,
     /// Start units and what they need
     Start(ChangeUnits),
     /// Stop units and what needs them

@@ -3,7 +3,9 @@
 //! Numbers of units are everywhere in a running supervisor, so they never change: [`align`] gives the new plan the numbers
 //! of the old one. What is not there any more leaves a ghost behind, which keeps the number and does nothing.
 
-use crate::plan::{Container, Exec, Plan, Policy, Ready, Restart, Tie, Unit, UnitIndex, Work};
+use crate::plan::{
+    Container, Exec, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
+};
 
 /// A plan in the numbers of another one.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,6 +87,8 @@ pub fn align(old: &Plan, new: Plan) -> Aligned {
                 .copied()
                 .filter(|tie| stays(&tie.unit))
                 .collect();
+            let timers = std::mem::take(&mut unit.timers).into_iter();
+            unit.timers = timers.filter(|timer| stays(&timer.unit)).collect();
         }
     }
     aligned.plan = Plan {
@@ -110,11 +114,16 @@ fn renumbered(unit: Unit, number: impl Fn(UnitIndex) -> UnitIndex) -> Unit {
         })
         .collect();
     ties.sort_unstable();
+    let timers = unit.timers.into_iter().map(|timer| Timer {
+        unit: number(timer.unit),
+        ..timer
+    });
     Unit {
         needs: all(unit.needs),
         wants: all(unit.wants),
         after: all(unit.after),
         ties: ties.into(),
+        timers: timers.collect(),
         ..unit
     }
 }
@@ -149,6 +158,7 @@ pub fn ghost(name: &str) -> Unit {
         kill: crate::plan::Kill::Main,
         gate: None,
         sockets: Vec::new(),
+        timers: Box::default(),
     }
 }
 
@@ -203,6 +213,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         kill,
         gate,
         sockets,
+        timers,
     } = old;
     let mut found = Found(Vec::new());
     found.note(
@@ -240,6 +251,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
     found.note(kill, &new.kill, "how it is stopped", Cost::Nothing);
     found.note(gate, &new.gate, "its part in the verdict", Cost::Nothing);
     found.note(sockets, &new.sockets, "its sockets", Cost::Restart);
+    found.note(timers, &new.timers, "its timers", Cost::Nothing);
     found.0
 }
 

@@ -21,6 +21,7 @@
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
 //! | `stored` | the same, kept for the next boot with what it was compiled from |
+//! | `times` | what timers depend on beside their files, as `rinit-plan` hands it to `rinit` |
 //! | `settings` | the settings of `rinit` |
 //! | `logs` | what PID 1 tells its logger |
 //! | `record` | one record of a log as a line of text |
@@ -55,6 +56,7 @@ pub mod spot;
 pub mod state;
 pub mod stored;
 pub mod target;
+pub mod times;
 pub mod toml_value;
 pub mod trial;
 pub mod units;

@@ -53,7 +53,7 @@ pub fn lint(files: &Files, compiled: &Compiled, context: &Context<'_>) -> Vec<Pr
         };
         if brought.contains(&index) {
             checks.files(&mut found);
-        } else if default.is_some() {
+        } else if default.is_some() && unit.timers.is_empty() {
             checks.unreachable(&mut found);
         }
         checks.gate(&mut found);
@@ -61,7 +61,7 @@ pub fn lint(files: &Files, compiled: &Compiled, context: &Context<'_>) -> Vec<Pr
     found
 }
 
-/// The units that a boot brings up, or would on the first connection.
+/// The units that a boot brings up, or would on the first connection or in time.
 fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTreeSet<UnitIndex> {
     let mut todo: Vec<UnitIndex> = default.into_iter().collect();
     todo.extend(started.iter().filter_map(|name| plan.find(name)));
@@ -69,6 +69,7 @@ fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTre
         .zip(&plan.units)
         .filter(|(_, u)| u.sockets.iter().any(|socket| socket.lazy));
     todo.extend(sockets.map(|(index, _)| index));
+    todo.extend(plan.units.iter().flat_map(|u| &u.timers).map(|t| t.unit));
     let mut seen = BTreeSet::new();
     while let Some(index) = todo.pop() {
         let unit = usize::try_from(index)
@@ -137,7 +138,7 @@ impl Checks<'_> {
             return;
         }
         let mut words = format!(
-            "nothing brings {name} up: no group wants it, and it has no socket; enable it with touch /etc/rinit/groups/{}.d/{name}",
+            "nothing brings {name} up: no group wants it, and it has no socket and no timer; enable it with touch /etc/rinit/groups/{}.d/{name}",
             self.context.default_group
         );
         if self.unit.gate.is_some() {

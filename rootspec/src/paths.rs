@@ -115,6 +115,11 @@ pub const GROUP_DIRS: [&str; 3] = [
 pub const SETTINGS: &str = "/etc/rinit/rinit.toml";
 /// The boot plan as it was kept after a good boot; on the shared `@var`, which is there in every mode that keeps anything.
 pub const KEPT_PLAN: &str = "/var/lib/rinit/plan";
+/// The time zone of the machine (`localtime(5)`).
+pub const LOCALTIME: &str = "/etc/localtime";
+/// A file per unit: when a timer of it last elapsed that makes up for missed times, in seconds since 1970. On the shared
+/// `@var`, so that they outlive a rollback.
+pub const STAMPS: &str = "/var/lib/rinit/timers";
 /// Logs of services, one file each; on the shared `@var`, so they outlive a rollback.
 pub const LOG_DIR: &str = "/var/log/rinit";
 

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Calendar;
 use crate::logs::Rules;
 use crate::setup::Setup;
 pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place};
@@ -74,6 +75,8 @@ pub struct Unit {
     pub gate: Option<Gate>,
     /// Sockets that start it.
     pub sockets: Vec<Socket>,
+    /// Times that start it, or another unit.
+    pub timers: Box<[Timer]>,
 }
 
 /// A tie to another unit.
@@ -362,6 +365,33 @@ pub struct Socket {
     pub pause: u64,
 }
 
+/// When a unit is started by time. Times are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timer {
+    /// The unit that is started; the one it belongs to, if its file does not say.
+    pub unit: UnitIndex,
+    /// Times of the calendar.
+    pub calendars: Box<[Calendar]>,
+    /// Since the kernel started.
+    pub after_boot: Option<u64>,
+    /// Since `rinit` started.
+    pub after_start: Option<u64>,
+    /// Since the unit was last up, or could not be.
+    pub after_active: Option<u64>,
+    /// Since the unit last ended.
+    pub after_inactive: Option<u64>,
+    /// How much later it may be; absent: as it suits.
+    pub accuracy: Option<u64>,
+    /// A random delay up to this.
+    pub jitter: u64,
+    /// The same delay each time.
+    pub fixed_jitter: bool,
+    /// A time of the calendar that was missed is made up for.
+    pub persistent: bool,
+    /// When the clock is set.
+    pub on_clock_change: bool,
+}
+
 impl Unit {
     /// The units of its ties of this kind.
     pub fn tied_to(&self, kind: TieKind) -> impl Iterator<Item = UnitIndex> + '_ {
@@ -450,7 +480,8 @@ impl Plan {
             .iter()
             .flat_map(|u| u.needs.iter().chain(&u.wants).chain(&u.after));
         let mut ties = plan.units.iter().flat_map(|u| &u.ties).map(|t| &t.unit);
-        if edges.all(inside) && ties.all(inside) {
+        let mut timers = plan.units.iter().flat_map(|u| &u.timers).map(|t| &t.unit);
+        if edges.all(inside) && ties.all(inside) && timers.all(inside) {
             Ok(plan)
         } else {
             Err(PlanError::DanglingIndex)

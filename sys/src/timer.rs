@@ -1,4 +1,4 @@
-//! One timer for the nearest of all deadlines.
+//! One timer for the nearest of all deadlines, and one for the clock on the wall.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -86,6 +86,96 @@ impl AsFd for Timer {
     }
 }
 
+/// Milliseconds since 1970 as the clock on the wall shows them (`CLOCK_REALTIME`).
+#[must_use]
+pub fn on_wall() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let millis = time.tv_nsec.checked_div(1_000_000).unwrap_or_default();
+    time.tv_sec.saturating_mul(1000).saturating_add(millis)
+}
+
+/// A timer on the clock on the wall, which also tells when that is set.
+#[derive(Debug)]
+pub struct WallTimer {
+    fd: OwnedFd,
+    moment: Option<i64>,
+    was_set: bool,
+}
+
+/// Far enough away where there is no moment to wait for, in seconds since 1970: the year 2248.
+const NEVER: i64 = 1 << 33;
+
+impl WallTimer {
+    /// A timer without a moment.
+    ///
+    /// # Errors
+    /// No descriptor to be had.
+    pub fn new() -> Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let fd = timerfd_create(TimerfdClockId::Realtime, flags).cannot("make", "a timer")?;
+        let mut timer = Self {
+            fd,
+            moment: None,
+            was_set: false,
+        };
+        timer.tell_kernel(None)?;
+        Ok(timer)
+    }
+
+    /// Sets the moment, in milliseconds since 1970; `None`: only the setting of the clock is waited for.
+    ///
+    /// # Errors
+    /// None that the kernel documents for this use.
+    pub fn set(&mut self, moment: Option<i64>) -> Result<()> {
+        if moment == self.moment {
+            return Ok(());
+        }
+        self.tell_kernel(moment)
+    }
+
+    fn tell_kernel(&mut self, moment: Option<i64>) -> Result<()> {
+        let millis = moment.unwrap_or(i64::MAX).max(1);
+        let (seconds, rest) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+        let spec = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec {
+                tv_sec: seconds.min(NEVER),
+                tv_nsec: rest.saturating_mul(1_000_000),
+            },
+        };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        match timerfd_settime(&self.fd, flags, &spec) {
+            Ok(_) => {}
+            // It is set all the same; the clock has been too since it was last asked (timerfd_create(2)).
+            Err(rustix::io::Errno::CANCELED) => self.was_set = true,
+            Err(error) => return Err(crate::SysError::new("set", "a timer", error)),
+        }
+        self.moment = moment;
+        Ok(())
+    }
+
+    /// Takes note that it is readable, if it is. True: the clock was set since the last time.
+    pub fn take(&mut self) -> bool {
+        let mut count = [0; 8];
+        match rustix::io::read(&self.fd, &mut count) {
+            Ok(_) => self.moment = None,
+            Err(rustix::io::Errno::CANCELED) => {
+                self.was_set = true;
+                self.moment = None;
+            }
+            // Nothing yet.
+            Err(_) => {}
+        }
+        std::mem::take(&mut self.was_set)
+    }
+}
+
+impl AsFd for WallTimer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +196,22 @@ mod tests {
             assert!(now() >= begin + 20);
             timer.fired();
         }
+    }
+
+    #[test]
+    fn a_moment_on_the_wall_comes_once() {
+        let mut timer = WallTimer::new().unwrap();
+        let mut epoll = Epoll::new().unwrap();
+        epoll.add(&timer, 1, Interest::Read).unwrap();
+        let moment = on_wall() + 20;
+        timer.set(Some(moment)).unwrap();
+        let mut found = Vec::new();
+        epoll.wait(&mut found).unwrap();
+        assert!(on_wall() >= moment);
+        // Nobody sets the clock of a test machine.
+        assert!(!timer.take());
+        let mut count = [0; 8];
+        let again = rustix::io::read(&timer, &mut count);
+        assert_eq!(again, Err(rustix::io::Errno::AGAIN));
     }
 }

@@ -24,6 +24,8 @@ fn main() -> std::process::ExitCode {
                 leftovers,
             ),
             test("traffic_on_a_socket_starts_its_unit", socket),
+            test("a_timer_runs_its_unit_again_and_again", timer),
+            test("a_missed_time_is_made_up_for_after_a_boot", missed),
             test("sockets_of_all_kinds_reach_their_unit", sockets),
             test("a_service_runs_as_its_user_in_its_directories", user),
             test("instances_of_a_template_run_side_by_side", instances),
@@ -244,6 +246,65 @@ fn socket() -> Result<Outcome> {
     until(&ns, "it was given its socket", || {
         Ok(read(&ns, "/var/log/rinit/lazy.log")?.contains("lazy[-]: 1 in 0\n"))
     })?;
+    Ok(Outcome::Passed)
+}
+
+fn timer() -> Result<Outcome> {
+    let again = "kind = \"oneshot\"\n# not enabled\n[exec]\nstart = [\"/bin/busybox\", \"sh\", \"-c\", \"echo run >> /run/again\"]\n\
+                 [[timer]]\nafter_start = \"0s\"\nafter_inactive = \"1s\"\naccuracy = \"0s\"\n";
+    let by_clock = "kind = \"group\"\n# not enabled\n[[timer]]\ncalendar = \"*:*:*\"\nunit = \"other\"\n\
+                    [[timer]]\ncalendar = \"2099-07-01 12:00\"\nunit = \"other\"\n";
+    let other = format!("# not enabled\n{SLEEPER}");
+    let mut recipe = recipe(&[("again", again), ("clock", by_clock), ("other", &other)])?;
+    let zone = Path::new("/usr/share/zoneinfo/Asia/Tokyo");
+    let has_zone = zone.exists();
+    if has_zone {
+        recipe = recipe.copy(zone, "/etc/localtime");
+    }
+    let ns = Namespace::start(&recipe)?;
+    until(&ns, "the oneshot runs three times", || {
+        Ok(read(&ns, "/run/again").unwrap_or_default().lines().count() >= 3)
+    })?;
+    until(&ns, "the clock has started a unit", || {
+        let status = call(&ns, "Status", &json!({ "units": ["other", "again"] }))?;
+        let next = status["units"][1]["next_start_ms"].as_i64();
+        Ok(status["units"][0]["state"] == "up" && next.is_some())
+    })?;
+    let timers = call(&ns, "Timers", &json!({}))?;
+    let list = timers["timers"].as_array().context("there is no list")?;
+    let names: Vec<_> = list.iter().map(|timer| &timer["unit"]).collect();
+    ensure!(names == ["again", "clock", "clock"], "{timers}");
+    ensure!(
+        list[1]["last_ms"].as_i64() > Some(1_700_000_000_000),
+        "{timers}"
+    );
+    if has_zone {
+        // Noon in Japan is 03:00 UTC.
+        ensure!(timers["utc_offset"] == 32_400, "{timers}");
+        ensure!(list[2]["next_ms"] == 4_086_558_000_000_i64, "{timers}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn missed() -> Result<Outcome> {
+    let backup = "kind = \"oneshot\"\n# not enabled\n[exec]\nstart = [\"/bin/busybox\", \"touch\", \"/run/backup\"]\n\
+                  [[timer]]\ncalendar = \"daily\"\npersistent = true\n";
+    let recipe = recipe(&[("backup", backup), ("fresh", backup)])?
+        .text("/var/lib/rinit/timers/backup", "1000000000\n")
+        .text("/var/lib/rinit/timers/odd", "nonsense\n");
+    let ns = Namespace::start(&recipe)?;
+    until(&ns, "the missed run is made up for", || {
+        let stamp = read(&ns, "/var/lib/rinit/timers/backup")?;
+        Ok(stamp.trim().parse::<i64>()? > 1_700_000_000 && read(&ns, "/run/backup").is_ok())
+    })?;
+    until(&ns, "what has no stamp gets one", || {
+        Ok(read(&ns, "/var/lib/rinit/timers/fresh").is_ok())
+    })?;
+    let status = call(&ns, "Status", &json!({ "units": ["backup", "fresh"] }))?;
+    ensure!(
+        status["units"][0]["state"] == "up" && status["units"][1]["state"] == "down",
+        "what has no stamp has missed nothing: {status}"
+    );
     Ok(Outcome::Passed)
 }
 

@@ -66,6 +66,7 @@ impl Init {
         }
         let answer = match &*request.method {
             method::OVERVIEW => Ok(Answer::Now(reply(&self.overview()))),
+            method::TIMERS => Ok(Answer::Now(reply(&self.timer_list()))),
             method::BOOT => Ok(Answer::Now(reply(&self.boot_times()))),
             method::STATUS => self.status_of(request),
             method::LOGS => self.logs_of(request),
@@ -136,6 +137,7 @@ impl Init {
 
     fn list(&self, units: &[UnitId]) -> UnitList {
         let now = sys::timer::now();
+        let starts = self.timed_starts();
         let status = |unit: &UnitId| {
             let (definition, record) = (self.all.core.unit(*unit), self.all.core.record(*unit));
             let kind = match definition.work {
@@ -155,6 +157,7 @@ impl Init {
                 since_ms: now.saturating_sub(record.since),
                 restarts: record.restarts,
                 description: definition.description.to_string(),
+                next_start_ms: starts.get(unit).copied(),
             }
         };
         UnitList {

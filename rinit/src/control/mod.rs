@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` (here) | clients: their bytes in and out, bounded on both sides |
 //! | `methods` | what the methods do |
+//! | `timers` | timers, for whoever asks |
 //! | `service` | the interface every Varlink service has |
 //!
 //! A client can be slow, silent, greedy or hostile: reads and writes never wait, requests have a largest size, replies
@@ -11,6 +12,7 @@
 
 mod methods;
 mod service;
+mod timers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};

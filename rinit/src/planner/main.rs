@@ -8,6 +8,7 @@
 //! | `accounts` | names of users and groups to numbers |
 //! | `settings` | `rinit.toml` |
 //! | `filter` | lists of system calls to programs for the kernel |
+//! | `times` | what timers depend on |
 //! | `check` | the linter |
 //! | `keep` | the plan, kept for the next boot |
 //!
@@ -27,6 +28,7 @@ mod reuse;
 #[path = "../seen.rs"]
 mod seen;
 mod settings;
+mod times;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ Usage: rinit-plan --check [--json] [--root ROOT] [DIR...]
        rinit-plan --keep
                         keeps it in /var/lib/rinit/plan: the next boot starts from that, if nothing
                         it was made from has changed
+       rinit-plan --times
+                        writes what timers depend on: the time zone, and when they last elapsed
        rinit-plan --version
 ";
 
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         ["--check", words @ ..] => check(words),
         ["--output", "-"] => output(),
         ["--keep"] => keep(),
+        ["--times"] => write_out(times::read().to_bytes()),
         ["--version"] => say(
             concat!("rinit-plan ", env!("CARGO_PKG_VERSION"), "\n"),
             true,
@@ -86,13 +91,18 @@ fn check(words: &[&str]) -> ExitCode {
 /// What `rinit` asks for.
 fn output() -> ExitCode {
     let kept = gather::gather(&Places::default()).into_kept();
-    let bytes = match kept.to_bytes() {
-        Ok(bytes) => bytes,
-        Err(error) => return failed(&sys::chain(&error)),
-    };
-    match std::io::stdout().write_all(&bytes) {
+    write_out(kept.to_bytes().map_err(|error| sys::chain(&error)))
+}
+
+/// Bytes for `rinit`, to standard output.
+fn write_out(bytes: Result<Vec<u8>, String>) -> ExitCode {
+    let written = bytes.and_then(|bytes| {
+        let written = std::io::stdout().write_all(&bytes);
+        written.map_err(|error| format!("cannot write: {error}"))
+    });
+    match written {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&format!("cannot write the plan: {error}")),
+        Err(why) => failed(&why),
     }
 }
 

@@ -207,6 +207,7 @@ impl Core {
             Event::Adopted(unit) => self.adopted(unit),
             Event::NotAdopted(unit, why) => self.not_adopted(unit, why),
             Event::Traffic(unit) => self.traffic(unit),
+            Event::Elapsed(unit) => self.run_again(unit),
             Event::Time => self.time(),
             Event::Adopt(changeover) => self.adopt(*changeover),
             Event::Fault(unit, why) => self.fault(unit, &why),

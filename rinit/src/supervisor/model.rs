@@ -221,6 +221,8 @@ pub(crate) enum Event {
     NotAdopted(UnitId, String),
     /// Somebody connects to one of its sockets.
     Traffic(UnitId),
+    /// A timer wants it to run.
+    Elapsed(UnitId),
     /// A deadline may be over.
     Time,
     /// Another plan takes the place of this one.
@@ -248,6 +250,7 @@ impl Event {
             | Self::Adopted(unit)
             | Self::NotAdopted(unit, _)
             | Self::Traffic(unit)
+            | Self::Elapsed(unit)
             | Self::Fault(unit, _) => Some(*unit),
         }
     }

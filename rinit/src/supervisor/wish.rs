@@ -1,5 +1,7 @@
 //! Wishes: who is wanted up or down, and how that spreads along needs. A work list, no recursion.
 
+use rootspec::plan::Work;
+
 use super::model::{Listen, Next};
 use super::{Core, State, UnitId, Wish};
 
@@ -109,6 +111,18 @@ impl Core {
             (_, State::Down | State::Failed | State::Waiting) | (Wish::Down, State::Backoff) => {
                 self.wish_up(unit);
             }
+        }
+    }
+
+    /// A timer wants it to run: what is up stays up, but for a oneshot, which is done and does it again. One that is still
+    /// at it is left alone.
+    pub(super) fn run_again(&mut self, unit: UnitId) {
+        let is_done = self.records.at(unit).state == State::Up
+            && matches!(self.unit(unit).work, Work::Oneshot(_));
+        if is_done {
+            self.restart(unit);
+        } else {
+            self.wish_up(unit);
         }
     }
 

@@ -95,7 +95,11 @@ pub fn parse(text: &str) -> Result<Calendar, String> {
     if calendar.is_possible() {
         Ok(calendar)
     } else {
-        Err(format!("there is no such day in any year from {} to {}", YEARS.start(), YEARS.end()))
+        Err(format!(
+            "there is no such day in any year from {} to {}",
+            YEARS.start(),
+            YEARS.end()
+        ))
     }
 }
 
@@ -103,8 +107,8 @@ pub fn parse(text: &str) -> Result<Calendar, String> {
 fn week(text: &str) -> Result<u8, String> {
     let day = |name: &str| -> Result<usize, String> {
         let lower = name.to_ascii_lowercase();
-        let is = |day: &&str| **day == lower || day.get(..3) == Some(&*lower);
-        let found = WEEKDAYS.iter().position(|day| is(&day));
+        let is = |day: &str| day == lower || day.get(..3) == Some(&*lower);
+        let found = WEEKDAYS.iter().position(|day| is(day));
         found.ok_or_else(|| {
             let shown = WORDS.map(|(word, _)| word).join(", ");
             format!("\"{name}\" is no weekday such as Mon, and none of {shown}")
@@ -115,7 +119,9 @@ fn week(text: &str) -> Result<u8, String> {
         let (first, last) = item.split_once("..").unwrap_or((item, item));
         let (first, last) = (day(first)?, day(last)?);
         if first > last {
-            return Err(format!("the weekdays {item} run backwards: write two spans"));
+            return Err(format!(
+                "the weekdays {item} run backwards: write two spans"
+            ));
         }
         for number in first..=last {
             set |= 1 << number;
@@ -152,13 +158,11 @@ fn time_of_day(text: &str) -> Result<(u64, u64, u64), String> {
     let (hour, minute) = (parts.next().unwrap_or_default(), parts.next());
     let second = parts.next().unwrap_or("00");
     let (Some(minute), None) = (minute, parts.next()) else {
-        return Err(format!("\"{text}\" is no time: expected HOUR:MINUTE or HOUR:MINUTE:SECOND"));
+        return Err(format!(
+            "\"{text}\" is no time: expected HOUR:MINUTE or HOUR:MINUTE:SECOND"
+        ));
     };
-    Ok((
-        set(hour, HOUR)?,
-        set(minute, MINUTE)?,
-        set(second, SECOND)?,
-    ))
+    Ok((set(hour, HOUR)?, set(minute, MINUTE)?, set(second, SECOND)?))
 }
 
 /// The numbers of a part as bits.
@@ -183,7 +187,11 @@ fn spans(text: &str, part: Part) -> Result<Vec<(u16, u16, u16)>, String> {
         if step == Some(0) {
             return Err(format!("the step of {item} is 0"));
         }
-        let open = if step.is_some() { Some(part.most) } else { None };
+        let open = if step.is_some() {
+            Some(part.most)
+        } else {
+            None
+        };
         let (first, last) = match range.split_once("..") {
             Some((first, last)) => (bounded(first, part)?, bounded(last, part)?),
             None if range == "*" => (part.least, part.most),
@@ -210,7 +218,9 @@ fn bounded(text: &str, part: Part) -> Result<u16, String> {
     if (least..=most).contains(&number) {
         Ok(number)
     } else {
-        Err(format!("the {name} {text} is not one from {least} to {most}"))
+        Err(format!(
+            "the {name} {text} is not one from {least} to {most}"
+        ))
     }
 }
 

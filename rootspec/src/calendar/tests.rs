@@ -19,7 +19,11 @@ fn wall(text: &str) -> i64 {
 /// A zone as in the middle of Europe, for 2026: one hour east, two from 03-29 01:00 to 10-25 01:00 UTC.
 fn berlin() -> Zone {
     let changes = [("2026-03-29 01:00", 7200), ("2026-10-25 01:00", 3600)];
-    Zone::new(3600, changes.map(|(at, offset)| (wall(at), offset)).to_vec()).unwrap()
+    Zone::new(
+        3600,
+        changes.map(|(at, offset)| (wall(at), offset)).to_vec(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -33,7 +37,11 @@ fn the_next_time_is_found() {
         ("monthly", "2026-01-01 00:00", "2026-02-01 00:00"),
         ("quarterly", "2026-04-01 00:00", "2026-07-01 00:00"),
         ("yearly", "2026-01-01 00:00", "2027-01-01 00:00"),
-        ("Mon..Fri *-*-* 02:00", "2026-11-27 02:00", "2026-11-30 02:00"),
+        (
+            "Mon..Fri *-*-* 02:00",
+            "2026-11-27 02:00",
+            "2026-11-30 02:00",
+        ),
         ("Sat,Sun 12:30", "2026-11-30 00:00", "2026-12-05 12:30"),
         ("*-*-* *:00/15", "2026-11-30 10:15", "2026-11-30 10:30"),
         ("*:*:00/20", "2026-11-30 10:15:41", "2026-11-30 10:16:00"),
@@ -41,10 +49,18 @@ fn the_next_time_is_found() {
         ("*-02-29", "2026-01-01 00:00", "2028-02-29 00:00"),
         ("Mon *-02-29", "2026-01-01 00:00", "2044-02-29 00:00"),
         ("*-*~01 23:00", "2026-02-01 00:00", "2026-02-28 23:00"),
-        ("Fri *-*~01..07 06:00", "2026-11-30 00:00", "2026-12-25 06:00"),
+        (
+            "Fri *-*~01..07 06:00",
+            "2026-11-30 00:00",
+            "2026-12-25 06:00",
+        ),
         ("12-24 18:00", "2026-12-24 18:00", "2027-12-24 18:00"),
         ("2030..2040/5-01-01", "2030-01-01 00:00", "2035-01-01 00:00"),
-        ("2030-07-04 10:20:30", "2026-01-01 00:00", "2030-07-04 10:20:30"),
+        (
+            "2030-07-04 10:20:30",
+            "2026-01-01 00:00",
+            "2030-07-04 10:20:30",
+        ),
     ] {
         assert_eq!(of(text).next(&utc, wall(after)), Some(wall(next)), "{text}");
     }
@@ -82,7 +98,10 @@ fn what_the_clocks_jump_over_elapses_when_they_have_jumped() {
 fn what_the_clocks_show_twice_elapses_once_but_every_hour_is_every_hour() {
     // From 03:00 back to 02:00 at 01:00 UTC.
     let first = wall("2026-10-25 00:30");
-    assert_eq!(of("02:30").next(&berlin(), wall("2026-10-24 12:00")), Some(first));
+    assert_eq!(
+        of("02:30").next(&berlin(), wall("2026-10-24 12:00")),
+        Some(first)
+    );
     assert_eq!(
         of("02:30").next(&berlin(), first),
         Some(wall("2026-10-26 01:30"))
@@ -100,7 +119,10 @@ fn what_makes_no_sense_is_refused_with_the_reason() {
     for (text, words) in [
         ("", "neither a day nor a time"),
         ("UTC", "neither a day nor a time"),
-        ("dayly", "no weekday such as Mon, and none of minutely, hourly, daily"),
+        (
+            "dayly",
+            "no weekday such as Mon, and none of minutely, hourly, daily",
+        ),
         ("Mo", "no weekday"),
         ("Fri..Mon", "run backwards"),
         ("25:00", "the hour 25 is not one from 0 to 23"),
@@ -189,7 +211,11 @@ fn fits(calendar: &Calendar, wall: i64) -> bool {
         day -= days_in(year, month);
         month += 1;
     }
-    let number = if calendar.from_end { days_in(year, month) - day } else { day + 1 };
+    let number = if calendar.from_end {
+        days_in(year, month) - day
+    } else {
+        day + 1
+    };
     let weekday = (minute / 1440 + 3) % 7;
     let has = |set: u64, number: u64| set >> number & 1 == 1;
     has(calendar.weekdays.into(), weekday)
@@ -235,7 +261,11 @@ fn agree(dice: &mut Dice, zone: &Zone, middle: i64) {
         let after = begin + i64::try_from(dice.below(u64::try_from(end - begin).unwrap())).unwrap();
         let next = expected.iter().find(|moment| **moment > after);
         let found = calendar.next(zone, after).filter(|next| *next < end);
-        assert_eq!(found, next.copied(), "{calendar:?} after {after} in {zone:?}");
+        assert_eq!(
+            found,
+            next.copied(),
+            "{calendar:?} after {after} in {zone:?}"
+        );
     }
 }
 

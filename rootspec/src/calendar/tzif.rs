@@ -157,7 +157,9 @@ fn add(changes: &mut Vec<(i64, i32)>, first: i32, (at, offset): (i64, i32)) {
 fn footer(bytes: &[u8]) -> Result<&str, TzifError> {
     let line = bytes.strip_prefix(b"\n").ok_or(TzifError::Damaged)?;
     let end = line.iter().position(|byte| *byte == b'\n');
-    let line = end.and_then(|end| line.get(..end)).ok_or(TzifError::Damaged)?;
+    let line = end
+        .and_then(|end| line.get(..end))
+        .ok_or(TzifError::Damaged)?;
     std::str::from_utf8(line).ok().ok_or(TzifError::Rule)
 }
 
@@ -249,7 +251,9 @@ impl Rule {
 }
 
 fn midnight(days: u64) -> i64 {
-    i64::try_from(days).unwrap_or_default().saturating_mul(86_400)
+    i64::try_from(days)
+        .unwrap_or_default()
+        .saturating_mul(86_400)
 }
 
 impl Turn {
@@ -320,7 +324,11 @@ fn seconds(text: &str) -> Option<(i64, &str)> {
     let (number, rest) = text.split_at_checked(end)?;
     let mut parts = number.split(':').map(|part| part.parse::<i64>().ok());
     let hours = parts.next()?.filter(|hours| *hours <= 167)?;
-    let mut sixtieth = || parts.next().map_or(Some(0), |part| part.filter(|n| *n < 60));
+    let mut sixtieth = || {
+        parts
+            .next()
+            .map_or(Some(0), |part| part.filter(|n| *n < 60))
+    };
     let (minutes, seconds) = (sixtieth()?, sixtieth()?);
     let whole = hours * 3600 + minutes * 60 + seconds;
     parts.next().is_none().then_some((sign * whole, rest))
@@ -400,9 +408,19 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_refused() {
         for rule in [
-            "A1", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
-            "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.5.7,M10.5.0", "CET-1CEST,J0,J366",
-            "CET-1CEST,366,1", "CET-200", "<CET-1", "CET-1:99", "CET-1CEST,M3.5.0/x,M10.5.0",
+            "A1",
+            "CET",
+            "CET-1CEST",
+            "CET-1CEST,M3.5.0",
+            "CET-1CEST,M13.5.0,M10.5.0",
+            "CET-1CEST,M3.6.0,M10.5.0",
+            "CET-1CEST,M3.5.7,M10.5.0",
+            "CET-1CEST,J0,J366",
+            "CET-1CEST,366,1",
+            "CET-200",
+            "<CET-1",
+            "CET-1:99",
+            "CET-1CEST,M3.5.0/x,M10.5.0",
         ] {
             assert_eq!(by_rule(rule), None, "{rule}");
         }
@@ -420,7 +438,11 @@ mod tests {
 
     #[test]
     fn bytes_of_any_kind_are_an_error_and_never_a_panic() {
-        let good = file(&[3600, 7200], &[(5, 0), (9, 1)], "CET-1CEST,M3.5.0,M10.5.0/3");
+        let good = file(
+            &[3600, 7200],
+            &[(5, 0), (9, 1)],
+            "CET-1CEST,M3.5.0,M10.5.0/3",
+        );
         for at in 0..good.len() {
             for bits in [0x01, 0x80, 0xff] {
                 let mut bytes = good.clone();

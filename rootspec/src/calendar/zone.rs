@@ -61,7 +61,10 @@ impl Zone {
         let all = self.changes.iter().copied();
         Self {
             first: self.offset_at(begin),
-            changes: all.filter(|(at, _)| (begin..end).contains(at)).skip_while(|(at, _)| *at == begin).collect(),
+            changes: all
+                .filter(|(at, _)| (begin..end).contains(at))
+                .skip_while(|(at, _)| *at == begin)
+                .collect(),
         }
     }
 

@@ -33,6 +33,7 @@ pub(super) enum Says {
     ReloadWith,
     OnFailure,
     OnSuccess,
+    Times,
 }
 
 impl Says {
@@ -54,12 +55,18 @@ impl Says {
             Self::ReloadWith => "reloads with",
             Self::OnFailure => "on failure starts",
             Self::OnSuccess => "on success starts",
+            Self::Times => "has a timer for",
         }
     }
 
     /// Without the other one this one cannot be.
     pub(super) fn is_hard(self) -> bool {
         self.is_need() || matches!(self, Self::Milestone | Self::RequiresActive)
+    }
+
+    /// Without the other one this one makes no sense.
+    pub(super) fn is_vital(self) -> bool {
+        self.is_hard() || self == Self::Times
     }
 
     /// The plan's needs.
@@ -79,7 +86,9 @@ impl Says {
 
     /// The other one is started for it, now or later.
     pub(super) fn starts(self) -> bool {
-        self.is_need() || self == Self::Wants || self.tie().is_some_and(TieKind::starts)
+        self.is_need()
+            || matches!(self, Self::Wants | Self::Times)
+            || self.tie().is_some_and(TieKind::starts)
     }
 
     /// The plan's tie.
@@ -94,7 +103,12 @@ impl Says {
             Self::ReloadWith => Some(TieKind::Reloads),
             Self::OnFailure => Some(TieKind::OnFailure),
             Self::OnSuccess => Some(TieKind::OnSuccess),
-            Self::Needs | Self::Wants | Self::After | Self::Before | Self::SoftAfter => None,
+            Self::Needs
+            | Self::Wants
+            | Self::After
+            | Self::Before
+            | Self::SoftAfter
+            | Self::Times => None,
         }
     }
 }
@@ -102,6 +116,7 @@ impl Says {
 /// Everything one file says.
 pub(super) fn edges(file: &UnitFile) -> Vec<Edge> {
     let deps = &file.deps;
+    let timed: Vec<_> = file.timer.iter().filter_map(|t| t.unit.clone()).collect();
     [
         (Says::Needs, &deps.needs),
         (Says::Wants, &deps.wants),
@@ -118,6 +133,7 @@ pub(super) fn edges(file: &UnitFile) -> Vec<Edge> {
         (Says::ReloadWith, &deps.reload_with),
         (Says::OnFailure, &file.on.failure),
         (Says::OnSuccess, &file.on.success),
+        (Says::Times, &timed),
     ]
     .into_iter()
     .flat_map(|(says, names)| {

@@ -59,7 +59,7 @@ pub(super) fn remove_unmet(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
     let mut needed_by: BTreeMap<UnitName, Vec<UnitName>> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for draft in drafts.values() {
-        for edge in draft.edges.iter().filter(|edge| edge.says.is_hard()) {
+        for edge in draft.edges.iter().filter(|edge| edge.says.is_vital()) {
             needed_by
                 .entry(edge.to.clone())
                 .or_default()
@@ -74,7 +74,7 @@ pub(super) fn remove_unmet(drafts: &mut Drafts, problems: &mut Vec<Problem>) {
             let Some(draft) = drafts.remove(name) else {
                 continue;
             };
-            let hard = |edge: &&Edge| edge.says.is_hard() && edge.to == gone;
+            let hard = |edge: &&Edge| edge.says.is_vital() && edge.to == gone;
             if let Some(edge) = draft.edges.iter().find(hard) {
                 let words = format!(
                     "{} {gone}, which does not exist or cannot be used",

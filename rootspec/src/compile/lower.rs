@@ -3,7 +3,8 @@
 use crate::UnitName;
 use crate::logs::{Rate, Rules};
 use crate::plan::{
-    Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Unit, Work,
+    Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Timer, Unit,
+    UnitIndex, Work,
 };
 use crate::units::{self, Activate, Exit, Kind, RestartPolicy, UnitFile};
 
@@ -45,6 +46,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
             stable: file.gate.stable.0,
         }),
         sockets: file.socket.iter().map(|s| socket(name, s)).collect(),
+        timers: file.timer.iter().map(timer).collect(),
     }
 }
 
@@ -247,5 +249,23 @@ fn socket(unit: &UnitName, from: &units::Socket) -> Socket {
         limit: limit.count,
         window: limit.window.0,
         pause: limit.pause.0,
+    }
+}
+
+/// The timer; its unit has no number yet.
+fn timer(from: &units::Timer) -> Timer {
+    let millis = |span: Option<units::Millis>| span.map(|span| span.0);
+    Timer {
+        unit: UnitIndex::MAX,
+        calendars: from.calendar.0.clone().into(),
+        after_boot: millis(from.after_boot),
+        after_start: millis(from.after_start),
+        after_active: millis(from.after_active),
+        after_inactive: millis(from.after_inactive),
+        accuracy: millis(from.accuracy),
+        jitter: millis(from.jitter).unwrap_or_default(),
+        fixed_jitter: from.fixed_jitter,
+        persistent: from.persistent,
+        on_clock_change: from.on_clock_change,
     }
 }

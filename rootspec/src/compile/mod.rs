@@ -223,6 +223,16 @@ impl Draft {
         }
     }
 
+    /// Gives each timer the number of the unit that it starts: its own, or the one named there.
+    fn aim_timers(&mut self, own: UnitIndex, numbers: &BTreeMap<UnitName, UnitIndex>) {
+        let named = self.edges.iter().filter(|edge| edge.says == Says::Times);
+        let mut named = named.map(|edge| numbers.get(&edge.to).copied());
+        for (timer, file) in self.unit.timers.iter_mut().zip(&self.parsed.timer) {
+            let other = file.unit.as_ref().and_then(|_| named.next().flatten());
+            timer.unit = other.unwrap_or(own);
+        }
+    }
+
     /// Adds what another file says about it.
     fn add(&mut self, says: Says, to: UnitName) {
         self.edges.push(Edge {
@@ -265,13 +275,14 @@ fn enable(drafts: &mut Drafts, enabled: &[Enabled], problems: &mut Vec<Problem>)
 }
 
 /// Names to numbers. What is said about units that do not exist is dropped: it is soft.
-fn resolve(drafts: Drafts) -> Vec<Unit> {
+fn resolve(mut drafts: Drafts) -> Vec<Unit> {
     let mut numbers = BTreeMap::new();
     for (number, name) in (0..).zip(drafts.keys()) {
         numbers.insert(name.clone(), number);
     }
     let mut links: BTreeMap<UnitIndex, Links> = BTreeMap::new();
-    for (index, draft) in (0..).zip(drafts.values()) {
+    for (index, draft) in (0..).zip(drafts.values_mut()) {
+        draft.aim_timers(index, &numbers);
         for edge in &draft.edges {
             let Some(other) = numbers.get(&edge.to).copied() else {
                 continue;
@@ -629,5 +640,35 @@ mod tests {
             .collect();
         let units: Vec<_> = deps.iter().map(|(n, d)| (n.as_str(), d.as_str())).collect();
         assert_eq!(plan(&units, &[]).units.len(), 3001);
+    }
+
+    #[test]
+    fn a_timer_starts_its_own_unit_or_the_one_it_names() {
+        let a =
+            "[[timer]]\ncalendar = \"daily\"\n[[timer]]\nafter_boot = \"1m\"\nunit = \"mail\"\n";
+        let plan = plan(&[("a", a), ("b", "provides = [\"mail\"]")], &[]);
+        let units: Vec<_> = plan.units[0]
+            .timers
+            .iter()
+            .map(|timer| timer.unit)
+            .collect();
+        assert_eq!((units, plan.problems), (vec![0, 1], vec![]));
+    }
+
+    #[test]
+    fn a_timer_for_nothing_makes_its_unit_unusable() {
+        let a = "[[timer]]\nafter_boot = \"1m\"\nunit = \"gone\"\n";
+        let plan = plan(&[("a", a)], &[]);
+        assert_eq!(names(&plan), Vec::<&str>::new());
+        let said = "a.toml:7:8: has a timer for gone, which does not exist";
+        assert!(plan.problems[0].starts_with(said), "{:?}", plan.problems);
+    }
+
+    #[test]
+    fn a_timer_is_no_order_and_no_circle() {
+        let of = |other: &str| format!("[[timer]]\nafter_boot = \"1m\"\nunit = \"{other}\"\n");
+        let (a, b) = (of("b"), of("a"));
+        let plan = plan(&[("a", &a), ("b", &b)], &[]);
+        assert_eq!((names(&plan), plan.problems.len()), (vec!["a", "b"], 0));
     }
 }

@@ -23,6 +23,8 @@ pub mod method {
     pub const RELOAD: &str = "org.rootctl.Init.Reload";
     /// [`super::Units`] to [`super::LogFiles`]
     pub const LOGS: &str = "org.rootctl.Init.Logs";
+    /// `()` to [`super::TimerList`]
+    pub const TIMERS: &str = "org.rootctl.Init.Timers";
     /// `()` to [`super::BootTimes`]
     pub const BOOT: &str = "org.rootctl.Init.Boot";
     /// `()` to [`super::Planned`]
@@ -126,6 +128,35 @@ pub struct UnitStatus {
     pub restarts: u32,
     /// Text from its file.
     pub description: String,
+    /// When a timer starts it next, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start_ms: Option<i64>,
+}
+
+/// All timers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimerList {
+    /// One entry per timer, by the name of the unit.
+    pub timers: Vec<TimerStatus>,
+    /// Seconds that the time zone of the machine is east of UTC now.
+    pub utc_offset: i32,
+}
+
+/// One timer. Moments are milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimerStatus {
+    /// The unit whose file it is in.
+    pub unit: String,
+    /// The unit that it starts.
+    pub starts: String,
+    /// What it waits for, in words.
+    pub when: String,
+    /// When it elapses next; absent: not before something else happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ms: Option<i64>,
+    /// When it last did, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<i64>,
 }
 
 /// Where the log of each unit is; the client reads the files.

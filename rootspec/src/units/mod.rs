@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `listen` | where a unit listens |
+//! | `timer` | when a unit is started by time |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `ready` | when a unit is ready |
 //! | `reload` | how a unit is told to read its settings again |
@@ -24,6 +25,7 @@ mod ready;
 mod reload;
 mod sandbox;
 mod syscalls;
+mod timer;
 mod value;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,7 @@ pub use sandbox::{
 };
 pub use syscalls::Calls;
 pub(crate) use syscalls::DEFAULT as DEFAULT_CALLS;
+pub use timer::{Calendars, Timer};
 pub use value::{Argv, ArgvList, Command, Millis, Names, Percent, Signal, Size};
 
 use crate::UnitName;
@@ -111,6 +114,9 @@ pub struct UnitFile {
     /// Sockets that start it.
     #[serde(default)]
     pub socket: Vec<Socket>,
+    /// Times that start it, or another unit.
+    #[serde(default)]
+    pub timer: Vec<Timer>,
     /// The container it is.
     pub container: Option<Spanned<Container>>,
 }

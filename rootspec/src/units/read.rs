@@ -147,6 +147,12 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
             wrong.push((format!("socket.{number}.trigger_limit.pause"), words));
         }
     }
+    for (number, timer) in unit.timer.iter().enumerate() {
+        for (key, words) in timer.wrong() {
+            let path = format!("timer.{number}.{key}");
+            wrong.push((path.trim_end_matches('.').to_owned(), words));
+        }
+    }
     let dirs = &unit.dirs;
     for (key, names) in [
         ("run", &dirs.run),

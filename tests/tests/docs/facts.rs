@@ -13,10 +13,11 @@ use tests::tier::Outcome;
 /// A key that no table will ever have.
 const NO_KEY: &str = "zzzzzzzzzzzz";
 /// Keys that a table must have, so that another one of it can be shown.
-const MUST: [(&str, &[&str]); 5] = [
+const MUST: [(&str, &[&str]); 6] = [
     ("exec", &["start = \"/x\""]),
     ("container", &["bundle = \"/b\""]),
     ("socket", &["listen = \"stream:/s\""]),
+    ("timer", &["calendar = \"daily\""]),
     ("tty", &["path = \"/t\""]),
     ("restart.limit", &["count = 5", "window = \"60s\""]),
 ];
@@ -166,7 +167,9 @@ pub(crate) fn unit(table: &str, lines: &[String]) -> String {
         }
         "exec" => format!("schema = 1\n[exec]\n{inside}\n"),
         "container" => format!("schema = 1\nkind = \"container\"\n[container]\n{inside}\n"),
-        "socket" => format!("schema = 1\n[exec]\n{exec}\n[[socket]]\n{inside}\n"),
+        "socket" | "timer" => {
+            format!("schema = 1\n[exec]\n{exec}\n[[{table}]]\n{inside}\n")
+        }
         inner if inner.starts_with("socket.") => {
             let socket = must("socket").join("\n");
             format!("schema = 1\n[exec]\n{exec}\n[[socket]]\n{socket}\n[{inner}]\n{inside}\n")

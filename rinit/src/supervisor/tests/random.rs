@@ -345,7 +345,8 @@ impl Sim {
             Exit::Code(255),
         ]);
         match self.dice.below(18) {
-            0..=2 => self.handle(Event::Start(unit)),
+            0..=1 => self.handle(Event::Start(unit)),
+            2 => self.handle(Event::Elapsed(unit)),
             3 => self.handle(Event::Stop(unit)),
             4 => self.handle(Event::Restart(unit)),
             5 => self.handle(Event::Reload(unit)),

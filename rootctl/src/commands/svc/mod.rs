@@ -6,6 +6,7 @@ mod check;
 mod list;
 mod logs;
 mod status;
+mod timers;
 
 use anyhow::Result;
 use rootspec::protocol::init::{UnitStatus, method};
@@ -20,6 +21,7 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
     match verb {
         Svc::List => list::run(context),
         Svc::Status(args) => status::run(context, args),
+        Svc::Timers => timers::run(context),
         Svc::Start(args) => change::run(context, method::START, args),
         Svc::Stop(args) => change::run(context, method::STOP, args),
         Svc::Restart(args) => change::run(context, method::RESTART, args),

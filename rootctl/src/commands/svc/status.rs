@@ -48,6 +48,9 @@ fn rows(unit: &UnitStatus) -> Vec<Vec<Cell>> {
     add("status", unit.status.clone().unwrap_or_default());
     add("pid", unit.pid.map_or(String::new(), |pid| pid.to_string()));
     add("restarts", unit.restarts.to_string());
+    let next = unit.next_start_ms;
+    let next = next.map(|next| super::timers::ahead(next, super::timers::now()));
+    add("next start", next.unwrap_or_default());
     add("text", unit.description.clone());
     rows
 }
