@@ -28,13 +28,14 @@ fn daemon() -> Result<Outcome> {
     );
     let inside = Inside::start(&[("deep", &text)])?;
     inside.until("it is up", || Ok(inside.unit("deep")?["state"] == "up"))?;
-    let pid = inside.unit("deep")?["pid"].to_string();
-    ensure!(inside.read("/run/deep.pid")?.trim() == pid, "{pid}");
-    let mut kill = inside.ns.inside(&["/bin/busybox", "kill", "-9", &pid])?;
+    let pid = inside.unit("deep")?["pid"].clone();
+    let words = pid.to_string();
+    ensure!(inside.read("/run/deep.pid")?.trim() == words, "{pid}");
+    let mut kill = inside.ns.inside(&["/bin/busybox", "kill", "-9", &words])?;
     tests::run::quiet(&mut kill)?;
     inside.until("it was restarted", || {
         let unit = inside.unit("deep")?;
-        Ok(unit["state"] == "up" && unit["restarts"] == 1 && unit["pid"].to_string() != pid)
+        Ok(unit["state"] == "up" && unit["restarts"] == 1 && unit["pid"] != pid)
     })?;
     Ok(Outcome::Passed)
 }
