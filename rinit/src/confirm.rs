@@ -3,6 +3,8 @@
 //! Until that unit has ended well, the loader still goes back to the last good snapshot: a trial whose confirmation fails
 //! is tried again with growing pauses, and given up at a deadline.
 
+use serde::{Deserialize, Serialize};
+
 /// The first pause after a failure, in milliseconds; it doubles.
 const PAUSE: u64 = 1_000;
 /// The longest one.
@@ -35,7 +37,7 @@ pub(crate) enum Step {
 }
 
 /// A confirmation under way.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Confirmation {
     patience: u64,
     deadline: u64,

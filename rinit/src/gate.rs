@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use rootspec::cmdline::Cmdline;
 use rootspec::plan::{Gate as Rule, Plan, TieKind, UnitIndex};
 use rootspec::report::Numbers;
+use serde::{Deserialize, Serialize};
 
 /// With no unit of its own in the gate, the default group must be up within this time, in milliseconds.
 const DEFAULT_RULE: Rule = Rule {
@@ -74,7 +75,7 @@ pub(crate) enum Sight {
 }
 
 /// The verdict.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// Not yet. To be asked again at this time at the latest.
     Pending(u64),
@@ -109,7 +110,7 @@ impl Verdict {
 }
 
 /// Who has a say, and what kind of boot this is.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Gate<Id> {
     rules: Vec<(Id, String, Rule)>,
     trial: bool,
@@ -124,6 +125,17 @@ impl<Id: Copy> Gate<Id> {
             trial,
             began,
         }
+    }
+
+    /// The same with other numbers for its units; who has none has no say any more.
+    pub(crate) fn renumber(&mut self, find: impl Fn(&str) -> Option<Id>) {
+        self.rules.retain_mut(|(unit, name, _)| match find(name) {
+            Some(found) => {
+                *unit = found;
+                true
+            }
+            None => false,
+        });
     }
 
     /// Whether this is a trial.
@@ -172,6 +184,11 @@ impl<Id: Copy> Gate<Id> {
         self.not_good(vec![format!(
             "it is good, but {confirmer} could not confirm it: {why}"
         )])
+    }
+
+    /// The verdict when `rinit` itself keeps crashing.
+    pub(crate) fn crashed(&self, count: usize) -> Verdict {
+        self.not_good(vec![format!("rinit crashed {count} times within a minute")])
     }
 
     /// An ordinary boot stays up, whatever is missing: there is nothing better to go back to.

@@ -13,10 +13,12 @@
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rootspec::held::Definitions;
 use rootspec::kept::Kept;
 use rootspec::logs::Handover;
 use rootspec::paths;
 use rootspec::settings::Settings;
+use serde::{Deserialize, Serialize};
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
 use sys::power::{self, End, ThreeKeys};
@@ -29,6 +31,7 @@ use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
 use crate::logs::{Logs, Whose};
+use crate::reexec::{Arrival, Reexec, Spare};
 use crate::renewal::Renewal;
 use crate::shutdown::Shutdown;
 use crate::supervise::Supervisor;
@@ -44,10 +47,11 @@ const LOGGER: u64 = token::OTHERS + 3;
 pub(crate) const WALL: u64 = token::OTHERS + 4;
 pub(crate) const TIMES: u64 = token::OTHERS + 5;
 pub(crate) const STAMPS: u64 = token::OTHERS + 6;
+pub(crate) const SUCCESSOR: u64 = token::OTHERS + 7;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
 /// What the system as a whole does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
     /// The default group is not through yet.
     Starting,
@@ -58,7 +62,7 @@ pub(crate) enum Phase {
 }
 
 /// Milestones of this boot, on the clock of [`sys::timer::now`].
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Times {
     /// We began.
     pub(crate) began: u64,
@@ -89,10 +93,16 @@ pub(crate) struct Init {
     pub(crate) rejecting: Option<u64>,
     /// The unit files are read again.
     pub(crate) renewal: Option<Renewal>,
+    /// We are to become another program, or have become one.
+    pub(crate) reexec: Option<Reexec>,
+    /// When we crashed within the last minute.
+    pub(crate) crashes: Vec<u64>,
+    /// What a crash goes on from.
+    pub(crate) spare: Spare,
     /// There may be dead children left to collect.
     children: bool,
     /// The shutdown stage has been copied.
-    staged: bool,
+    pub(crate) staged: bool,
     program: String,
 }
 
@@ -133,8 +143,59 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
     kernel.epoll().add(&signals, SIGNALS, Interest::Read)?;
     loaded.kept.plan.problems.append(&mut problems);
     let mut init = Init::new(kernel, signals, voice, loaded, began);
-    init.begin();
+    prepare_for_crash(&mut init);
+    init.begin(false);
     init.work()
+}
+
+/// Goes on where another program was, or this one before it crashed: in its place, with its children and descriptors. Comes
+/// back only if not even waiting is possible.
+///
+/// # Errors
+/// No descriptors to be had for what the loop waits with.
+pub(crate) fn resume(arrival: &Arrival) -> sys::error::Result<Infallible> {
+    let signals = Signals::take_over()?;
+    hear_panics();
+    let mut kernel = Linux::new()?;
+    let began = kernel.now();
+    let mut voice = Voice::open();
+    let definitions = arrival.definitions();
+    let whole = definitions.is_ok();
+    let definitions = definitions.unwrap_or_else(|why| {
+        voice.shout(&format!("the unit files are read anew: {why}"));
+        let loaded = match Loading::start(load::Reuse::IfUnchanged) {
+            Ok(loading) => wait_for_plan(&mut kernel, loading),
+            Err(error) => Err(sys::chain(&error)),
+        };
+        let kept = loaded.map(|loaded| loaded.kept);
+        Definitions {
+            kept: kept.unwrap_or_else(|why| {
+                rescue::instead(format!("the unit files could not be read: {why}"))
+            }),
+            successors: Vec::new(),
+        }
+    });
+    kernel.epoll().add(&signals, SIGNALS, Interest::Read)?;
+    let loaded = Loaded {
+        kept: definitions.kept,
+        unchanged: false,
+    };
+    let mut init = Init::new(kernel, signals, voice, loaded, began);
+    prepare_for_crash(&mut init);
+    let successors = definitions.successors.into_iter().collect();
+    init.arrive(arrival, successors, whole);
+    // Whoever died meanwhile.
+    init.children = true;
+    init.guarded(Init::lap);
+    init.work()
+}
+
+fn prepare_for_crash(init: &mut Init) {
+    if let Err(error) = init.prepare_for_crash() {
+        let text = sys::chain(&error);
+        init.voice
+            .shout(&format!("a crash would be the end: {text}"));
+    }
 }
 
 /// Waits for the loader, and for it only, until its deadline.
@@ -197,7 +258,8 @@ impl Init {
         let rules = gate::rules(&plan, &settings.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),
-            |path| path.display().to_string(),
+            // Its file may have been replaced since (proc_pid_exe(5)): then the new one is meant.
+            |path| path.display().to_string().replace(" (deleted)", ""),
         );
         let hands = Hands::new(kernel, plan.units.len(), &cmdline);
         let timers = Timers::new(&plan);
@@ -223,6 +285,9 @@ impl Init {
             confirming: None,
             rejecting: None,
             renewal: None,
+            reexec: None,
+            crashes: Vec::new(),
+            spare: Spare::default(),
             children: false,
             staged: false,
             program,
@@ -238,8 +303,9 @@ impl Init {
         &mut self.all.hands.kernel
     }
 
-    /// Opens all sockets, says what is wrong with the plan, and wants the default group up.
-    fn begin(&mut self) {
+    /// Opens all sockets, says what is wrong with the plan, and wants the default group up. `found`: what runs already is
+    /// taken over.
+    pub(crate) fn begin(&mut self, found: bool) {
         if let Err(why) = self.all.hands.kernel.cgroups() {
             let text = format!("services run without cgroups: {why}");
             self.voice.shout(&text);
@@ -256,6 +322,13 @@ impl Init {
         self.all.hands.listen(plan);
         self.all.handle(Event::Loaded);
         self.begin_timers();
+        if found {
+            let mut inbox = std::collections::VecDeque::new();
+            self.find_everything(&mut inbox);
+            for event in inbox {
+                self.all.handle(event);
+            }
+        }
         self.voice.shout(&format!(
             "version {} starts the group {} of {} units{}",
             env!("CARGO_PKG_VERSION"),
@@ -328,6 +401,8 @@ impl Init {
             self.renewal.as_ref().and_then(Renewal::due),
             self.timers.deadline(),
             self.children.then_some(now),
+            self.reexec.as_ref().and_then(Reexec::due),
+            self.spare.due(),
         ];
         all.into_iter().flatten().min()
     }
@@ -336,7 +411,7 @@ impl Init {
         match happening.token {
             SIGNALS => self.signals_came(),
             CONTROL => self.accept(),
-            sys::kernel::TIMER | LOADER | WALL | TIMES => {}
+            sys::kernel::TIMER | LOADER | WALL | TIMES | SUCCESSOR => {}
             STAMPS => self.stamps_written(),
             LOGGER => self.logger_started(),
             number => match Control::client_of(number) {
@@ -436,6 +511,8 @@ impl Init {
         self.listen_again();
         self.go_on_renewing();
         self.answer_waiting();
+        self.go_on_with_reexec();
+        self.keep_spare();
     }
 
     /// While the system goes down: says what is waited for, and ends when it is time.
@@ -466,7 +543,7 @@ impl Init {
         crate::shutdown::surely(orderly, || crate::shutdown::directly(how));
     }
 
-    fn tell_news(&mut self) {
+    pub(crate) fn tell_news(&mut self) {
         let (news, notes) = self.all.take_news();
         for item in news {
             self.note_for_timers(item.unit);

@@ -59,7 +59,7 @@ impl Init {
     }
 
     /// Says what is wrong; a bad snapshot is left.
-    fn not_good(&mut self, now: u64) {
+    pub(crate) fn not_good(&mut self, now: u64) {
         let words = self.verdict.reasons().join("; ");
         let word = self.verdict.word();
         self.voice.shout(&format!("this boot is {word}: {words}"));

@@ -16,6 +16,7 @@
 //! | `renewal` | unit files read again while the system runs |
 //! | `timetable` | when timers elapse, pure |
 //! | `timers` | acting on it: clocks, the time zone, stamps |
+//! | `reexec` | we become another program, or this one anew after a crash |
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
@@ -23,8 +24,8 @@
 //! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //!
-//! One program, five roles, chosen by process id and first argument: PID 1, the logger, the executor, the asker, the
-//! shutdown stage.
+//! One program, five roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program), the
+//! logger, the executor, the asker, the shutdown stage.
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -37,6 +38,7 @@ mod init;
 mod judge;
 mod load;
 mod logs;
+mod reexec;
 mod renewal;
 mod rescue;
 mod reuse;
@@ -50,7 +52,9 @@ mod timetable;
 mod voice;
 mod words;
 
+use std::convert::Infallible;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 const USAGE: &str = "rinit is PID 1: the kernel or the boot stage starts it.
@@ -88,11 +92,16 @@ fn main() -> ExitCode {
                 executor.run();
                 ExitCode::from(NOT_STARTED)
             }
-            None if pid == 1 => boot(),
+            None if pid == 1 => boot(init::run),
             None => usage(),
         },
+        (1, [reexec::ROLE, words @ ..]) => match reexec::Arrival::parse(words) {
+            Some(arrival) => boot(|| init::resume(&arrival)),
+            None => boot(init::run),
+        },
         // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
-        (1, _) => boot(),
+        (1, _) => boot(init::run),
+        (_, [reexec::CHECK, words @ ..]) => say(&reexec::check(words), ExitCode::SUCCESS),
         (_, [logs::ROLE, most]) => match logs::logger::run(most.parse().unwrap_or(u64::MAX)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
@@ -119,8 +128,8 @@ fn say(text: &str, code: ExitCode) -> ExitCode {
 const LAST_WORDS: u32 = 30;
 
 /// PID 1. It may not end: where even waiting is impossible, it says so for a while and reboots.
-fn boot() -> ExitCode {
-    let text = match std::panic::catch_unwind(init::run) {
+fn boot(begin: impl FnOnce() -> sys::error::Result<Infallible>) -> ExitCode {
+    let text = match std::panic::catch_unwind(AssertUnwindSafe(begin)) {
         Ok(Ok(never)) => match never {},
         Ok(Err(error)) => sys::chain(&error),
         Err(_panic) => "a fault of its own before the loop began".to_owned(),

@@ -74,6 +74,11 @@ impl Init {
         Ok(true)
     }
 
+    /// True while the files are being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.renewal, Some(Renewal::Reading { .. }))
+    }
+
     /// Goes on reading, and does what is to be done when that is through.
     pub(crate) fn go_on_renewing(&mut self) {
         let Some(Renewal::Reading { loading, due, .. }) = &mut self.renewal else {

@@ -16,6 +16,8 @@ pub(crate) struct Supervisor<K: Kernel> {
     pub(crate) core: Core,
     pub(crate) hands: Hands<K>,
     inbox: VecDeque<Event>,
+    /// Events so far.
+    events: u64,
 }
 
 impl<K: Kernel> Supervisor<K> {
@@ -24,7 +26,13 @@ impl<K: Kernel> Supervisor<K> {
             core,
             hands,
             inbox: VecDeque::new(),
+            events: 0,
         }
+    }
+
+    /// How many events were handled so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
     }
 
     /// Takes an event and everything that follows from it.
@@ -74,6 +82,7 @@ impl<K: Kernel> Supervisor<K> {
 
     fn work_off(&mut self) {
         while let Some(event) = self.inbox.pop_front() {
+            self.events = self.events.wrapping_add(1);
             let now = self.hands.kernel.now();
             let (unit, was_fault) = (event.unit(), matches!(event, Event::Fault(..)));
             let core = &mut self.core;

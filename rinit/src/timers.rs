@@ -78,6 +78,19 @@ impl Timers {
         }
     }
 
+    /// None yet, in a program that goes on from another one, which began then.
+    pub(crate) fn since(began: u64, plan: &Plan) -> Self {
+        Self {
+            table: Timetable::since(began, chance(plan), now()),
+            ..Self::default()
+        }
+    }
+
+    /// True while stamps are not written that only this program knows.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writer.is_some() || !self.unwritten.is_empty()
+    }
+
     /// When to look again, in the clock of deadlines.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let reader = self.reader.as_ref().map(|reader| reader.due);

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use sys::console::{Consoles, KernelLog, Level};
 
+use crate::hands::hold::Fd;
+
 /// The name of our own log.
 pub(crate) const NAME: &str = "rinit";
 
@@ -29,6 +31,20 @@ impl Voice {
             consoles: None,
             log: log.map(|(read, write)| (read, File::from(write))),
             lost: 0,
+        }
+    }
+
+    /// Both ends of our own log.
+    pub(crate) fn hold(&self) -> Option<(Fd, Fd)> {
+        let (read, write) = self.log.as_ref()?;
+        Some((Fd::of(read), Fd::of(write)))
+    }
+
+    /// Goes on with a log in which something may still be unread.
+    pub(crate) fn resume(&mut self, held: Option<(Fd, Fd)>) {
+        let taken = held.and_then(|(read, write)| Some((read.take()?, write.take()?)));
+        if let Some((read, write)) = taken {
+            self.log = Some((read, File::from(write)));
         }
     }
 

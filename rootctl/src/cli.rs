@@ -544,6 +544,8 @@ pub(crate) enum Svc {
     Plan,
     /// Take the unit files as they are now: do what svc plan shows
     Apply,
+    /// Let rinit execute its program anew, with everything that runs: after its file was replaced
+    Reexec,
     /// The log of a unit
     Logs(Logs),
     /// What is wrong with the unit files, before a boot finds out; exit status 1: errors

@@ -22,6 +22,7 @@
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
 //! | `stored` | the same, kept for the next boot with what it was compiled from |
 //! | `times` | what timers depend on beside their files, as `rinit-plan` hands it to `rinit` |
+//! | `held` | what a running `rinit` hands to the program it becomes |
 //! | `settings` | the settings of `rinit` |
 //! | `logs` | what PID 1 tells its logger |
 //! | `record` | one record of a log as a line of text |
@@ -36,6 +37,7 @@ pub mod changeover;
 pub mod civil;
 pub mod cmdline;
 pub mod compile;
+pub mod held;
 pub mod id;
 pub mod kept;
 pub mod limine;

@@ -127,6 +127,22 @@ impl Cgroups {
         }
     }
 
+    /// A leaf that was made before, also by a program that this process was.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&self, name: &str) -> Result<Group> {
+        self.open_leaf(name)
+    }
+
+    /// Names of all leaves but that of PID 1.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<String> {
+        let all = children(&self.dir).into_iter();
+        all.filter(|name| !name.contains('/') && name != "init")
+            .collect()
+    }
+
     fn open_leaf(&self, name: &str) -> Result<Group> {
         let dir = crate::fs::open_dir_at(&self.dir, name)?;
         Ok(Group {
@@ -150,11 +166,8 @@ impl Cgroups {
 
     /// Kills everything in every leaf, PID 1's own excepted.
     pub fn kill_all(&self) {
-        for name in children(&self.dir)
-            .iter()
-            .filter(|name| !name.contains('/') && *name != "init")
-        {
-            if let Ok(group) = self.open_leaf(name) {
+        for name in self.leaves() {
+            if let Ok(group) = self.open_leaf(&name) {
                 group.kill().ok();
             }
         }
@@ -168,6 +181,8 @@ fn base(mount: &Path) -> PathBuf {
         .lines()
         .find_map(|line| line.strip_prefix("0::/"))
         .unwrap_or_default();
+    // Where an earlier program of this very process has moved it to.
+    let own = own.strip_suffix("rinit/init").unwrap_or(own);
     let whole = mount.join(own);
     if own.split('/').any(|part| part == "..") || !whole.is_dir() {
         return mount.to_owned();

@@ -255,6 +255,42 @@ impl Linux {
         Ok(())
     }
 
+    /// True while a child of ours has not executed its program yet, or looks for something: both are known to this program
+    /// only.
+    #[must_use]
+    pub fn is_flying(&self) -> bool {
+        self.known.values().any(|known| known.flight.is_some())
+    }
+
+    /// Takes a child back that an earlier program of this process started. It may be dead: then it will be collected.
+    ///
+    /// # Errors
+    /// It is none of ours any more.
+    pub fn take_back(&mut self, pid: u32) -> Result<()> {
+        if !process::is_ours(pid) {
+            let why = "it is no child of ours";
+            return Err(SysError::invalid("take back process", pid.to_string(), why));
+        }
+        let known = Known {
+            pidfd: process::pidfd(pid)?,
+            flight: None,
+            failed: None,
+        };
+        self.known.insert(pid, known);
+        Ok(())
+    }
+
+    /// A cgroup that an earlier program of this process made.
+    ///
+    /// # Errors
+    /// There is none, or there are no cgroups here.
+    pub fn find_group(&self, name: &str) -> Result<Group> {
+        match &self.groups {
+            Ok(groups) => groups.find(name),
+            Err(why) => Err(SysError::invalid("find cgroup", name, why.as_str())),
+        }
+    }
+
     fn known(&self, pid: u32) -> Result<&Known> {
         let unknown = || SysError::invalid("find process", pid.to_string(), "it is none of ours");
         self.known.get(&pid).ok_or_else(unknown)

@@ -8,6 +8,8 @@
 //! | `tree` | walking and changing a tree relative to an open folder |
 //! | `process` | starting programs from PID 1, collecting the dead |
 //! | `executor` | the other side of `process`: a copy of our program that prepares itself and becomes another one |
+//! | `handoff` | what a process gives to the program it becomes |
+//! | `crash` | what becomes of PID 1 when it crashes |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
 //! | `descriptors` | how many descriptors a process may have open |
@@ -51,6 +53,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod console;
 pub mod copy;
+pub mod crash;
 pub mod descriptors;
 pub mod efivar;
 pub mod epoll;
@@ -60,6 +63,7 @@ pub mod executor;
 pub mod fake;
 pub mod fs;
 pub mod gpt;
+pub mod handoff;
 pub mod inherit;
 mod ioctl;
 pub mod kernel;

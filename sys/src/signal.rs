@@ -1,4 +1,4 @@
-//! Signals as something to read: PID 1 has no signal handlers.
+//! Signals as something to read. The only handlers are those of [`crate::crash`].
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -12,15 +12,19 @@ use crate::error::{Result, SysError};
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Blocks all signals from now on and makes them readable. All get their default dispositions back: programs
+    /// Blocks all signals from now on but those of a crash, and makes them readable. All get their default dispositions back: programs
     /// started later inherit neither what whoever started us ignored, nor SIGPIPE, which Rust ignores.
     ///
     /// # Errors
     /// No descriptor to be had.
     pub fn take_over() -> Result<Self> {
         let failed = |error: nix::errno::Errno| SysError::new("take over", "signals", error);
-        let all = SigSet::all();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&all), None).map_err(failed)?;
+        let mut all = SigSet::all();
+        for number in crate::crash::SIGNALS {
+            // A crash that is blocked kills at once.
+            all.remove(number);
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&all), None).map_err(failed)?;
         for number in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP))
         {
             // SAFETY: the default disposition runs no code of ours.

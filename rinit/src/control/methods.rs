@@ -1,12 +1,13 @@
 //! What the methods of `org.rootctl.Init` do.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use rootspec::paths;
 use rootspec::plan::Work;
 use rootspec::protocol::init::{
-    Apply, BootTimes, Change, LogFiles, Overview, Power, Problem, UnitList, UnitStatus, UnitTimes,
-    Units, error, method,
+    Apply, BootTimes, Change, LogFiles, Overview, Power, Problem, Succeeded, UnitList, UnitStatus,
+    UnitTimes, Units, error, method,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,11 @@ fn may_change(trusted: bool, what: &str) -> Result<(), Reply> {
     Err(problem(error::DENIED, reason, next))
 }
 
+fn not_succeeded(why: &str) -> Reply {
+    let reason = format!("cannot execute rinit anew: {why}");
+    problem(error::FAILED, reason, Some("rootctl svc status".to_owned()))
+}
+
 fn unread(why: &str) -> Reply {
     let reason = format!("cannot take the unit files: {why}");
     problem(error::FAILED, reason, Some("rootctl svc plan".to_owned()))
@@ -77,6 +83,7 @@ impl Init {
             method::PLAN => self.plan(trusted),
             method::APPLY => self.apply(trusted, request),
             method::POWER => self.power(trusted, request),
+            method::REEXEC => self.reexec(trusted),
             other => Err(service::unknown_method(other)),
         };
         answer.unwrap_or_else(Answer::Now)
@@ -253,7 +260,7 @@ impl Init {
         if asked.no_wait.unwrap_or_default() {
             return Ok(Answer::Now(reply(&self.list(&units))));
         }
-        Ok(self.outcome(verb, units))
+        Ok(self.outcome(verb.into(), units))
     }
 
     /// A reload is for what is up; anything else would start it, which nobody asked for.
@@ -273,7 +280,7 @@ impl Init {
     }
 
     /// The reply, if all units have settled.
-    pub(super) fn outcome(&self, verb: &'static str, units: Vec<UnitId>) -> Answer {
+    pub(super) fn outcome(&self, verb: Cow<'static, str>, units: Vec<UnitId>) -> Answer {
         let core = &self.all.core;
         if !units.iter().all(|unit| core.record(*unit).is_settled()) {
             return Answer::Later(Until::Settled(verb, units));
@@ -325,9 +332,30 @@ impl Init {
     pub(super) fn renewed(&mut self) -> Option<Answer> {
         Some(match self.take_renewed()? {
             Ok(Renewed::Planned(planned)) => Answer::Now(reply(&planned)),
-            Ok(Renewed::Applied(units)) => self.outcome("apply the change of", units),
+            Ok(Renewed::Applied(units)) => self.outcome("apply the change of".into(), units),
             Err(why) => Answer::Now(unread(&why)),
         })
+    }
+
+    /// The answer comes from the program that takes this one's place.
+    fn reexec(&mut self, trusted: bool) -> Result<Answer, Reply> {
+        may_change(trusted, "execute rinit anew")?;
+        match self.begin_reexec() {
+            Ok(()) => Ok(Answer::Later(Until::Succeeded)),
+            Err(why) => Err(not_succeeded(&why)),
+        }
+    }
+
+    /// The answer to who waited for another program in this one's place.
+    pub(super) fn succeeded(&mut self) -> Answer {
+        match self.outcome_of_reexec() {
+            None => Answer::Later(Until::Succeeded),
+            Some(Err(why)) => Answer::Now(not_succeeded(&why)),
+            Some(Ok(units)) => Answer::Now(reply(&Succeeded {
+                version: VERSION.to_owned(),
+                units,
+            })),
+        }
     }
 
     fn power(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {

@@ -5,21 +5,27 @@
 //! | `mod` (here) | clients: their bytes in and out, bounded on both sides |
 //! | `methods` | what the methods do |
 //! | `timers` | timers, for whoever asks |
+//! | `hold` | clients that wait, for the program we become |
 //! | `service` | the interface every Varlink service has |
 //!
 //! A client can be slow, silent, greedy or hostile: reads and writes never wait, requests have a largest size, replies
 //! that nobody takes close the connection, and ordinary users cannot use up all places.
 
+mod hold;
 mod methods;
 mod service;
 mod timers;
 
+pub(crate) use hold::HeldControl;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rootspec::paths;
 use rootspec::protocol::MAX_REQUEST;
+use serde::{Deserialize, Serialize};
 use sys::epoll::{Happening, Interest};
 use sys::kernel::Linux;
 use sys::socket::Peer;
@@ -57,19 +63,21 @@ pub(crate) struct Control {
 }
 
 /// A request that is answered later.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Waiting {
     until: Until,
     oneway: bool,
 }
 
 /// What a request waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Until {
     /// These units are settled, after this was asked of them.
-    Settled(&'static str, Vec<UnitId>),
+    Settled(Cow<'static, str>, Vec<UnitId>),
     /// The unit files were read.
     Read,
+    /// Another program has taken this one's place.
+    Succeeded,
 }
 
 #[derive(Debug)]
@@ -344,6 +352,7 @@ impl Init {
         match until {
             Until::Settled(verb, units) => self.outcome(verb, units),
             Until::Read => self.renewed().unwrap_or(Answer::Later(until)),
+            Until::Succeeded => self.succeeded(),
         }
     }
 

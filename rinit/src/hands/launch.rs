@@ -203,7 +203,7 @@ impl<K: Kernel> Hands<K> {
         Ok(())
     }
 
-    fn notify_socket(
+    pub(super) fn notify_socket(
         &mut self,
         id: UnitId,
         unit: &Unit,

@@ -5,9 +5,11 @@
 //! | `mod` (here) | what is open per unit, the actions that touch running processes, what comes in by descriptors |
 //! | `launch` | starting one process: command, environment, descriptors, cgroup |
 //! | `look` | checking conditions |
+//! | `hold` | what is open, named for the program we become |
 //! | `token` | the numbers that descriptors are watched under |
 //! | `notify` | what units say: the datagrams of `sd_notify(3)` |
 
+pub(crate) mod hold;
 mod launch;
 pub(crate) mod look;
 pub(crate) mod notify;

@@ -1,5 +1,6 @@
 //! Notifications of units: the datagrams of `sd_notify(3)`, lines of `NAME=value`, and who may send them.
 
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 use rootspec::plan::NotifyFrom;
@@ -21,7 +22,8 @@ pub(super) struct Ear<K: Kernel> {
 }
 
 /// What a unit said about itself.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Said {
     /// Its last `STATUS=`.
     status: String,

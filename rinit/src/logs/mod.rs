@@ -26,7 +26,9 @@ use rootspec::logs::Handover;
 use sys::kernel::{Kernel, Linux};
 use sys::process::Job;
 
+use crate::hands::hold::Fd;
 use crate::supervisor::UnitId;
+use serde::{Deserialize, Serialize};
 
 /// The role's word on the command line.
 pub(crate) const ROLE: &str = "@log";
@@ -44,12 +46,32 @@ const HEALTHY: u64 = 10_000;
 const PAUSE: u64 = 1_000;
 
 /// Whose log it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Whose {
     /// That of `rinit` itself.
     Ours,
     /// A unit's.
     Unit(UnitId),
+}
+
+/// The logger, as the program we become finds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct HeldLogs {
+    link: Option<Fd>,
+    journal: Option<Fd>,
+    pid: Option<u32>,
+    deaths: u32,
+    started: u64,
+    pause_until: u64,
+    waiting: Vec<Whose>,
+}
+
+impl HeldLogs {
+    /// All its descriptors.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = Fd> {
+        self.link.into_iter().chain(self.journal)
+    }
 }
 
 /// PID 1's side.
@@ -84,6 +106,33 @@ impl Logs {
             started: 0,
             pause_until: 0,
             waiting: VecDeque::new(),
+        }
+    }
+
+    /// The logger goes on as it is.
+    pub(crate) fn hold(&self) -> HeldLogs {
+        HeldLogs {
+            link: self.link.as_ref().map(Fd::of),
+            journal: self.journal.as_ref().map(Fd::of),
+            pid: self.pid,
+            deaths: self.deaths,
+            started: self.started,
+            pause_until: self.pause_until,
+            waiting: self.waiting.iter().copied().collect(),
+        }
+    }
+
+    /// Goes on with the logger that was held. Without its link it writes what it has and ends, and another one is started:
+    /// what it had been given is not known.
+    pub(crate) fn resume(&mut self, held: HeldLogs, kernel: &mut Linux, whole: bool) {
+        self.journal = held.journal.and_then(Fd::take);
+        self.pid = held.pid.filter(|pid| kernel.take_back(*pid).is_ok());
+        self.deaths = held.deaths;
+        self.started = held.started;
+        self.pause_until = held.pause_until;
+        if let (Some(_), Some(fd), true) = (self.pid, held.link, whole) {
+            self.link = fd.take().map(UnixStream::from);
+            self.waiting = held.waiting.into();
         }
     }
 

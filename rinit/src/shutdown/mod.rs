@@ -16,6 +16,7 @@ pub(crate) mod stage;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use sys::power::End;
 
 use crate::supervisor::{Core, State};
@@ -37,8 +38,9 @@ const ANGER: usize = 7;
 const ANGER_WINDOW: u64 = 2_000;
 
 /// A shutdown under way.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
+    #[serde(with = "by_word")]
     how: End,
     deadline: u64,
     next_word: u64,
@@ -124,6 +126,20 @@ impl Shutdown {
     /// True from the moment services are not waited for any more.
     pub(crate) fn is_over(&self) -> bool {
         self.over
+    }
+}
+
+/// The end of the machine as its word, for the program we become.
+mod by_word {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use sys::power::End;
+
+    pub(super) fn serialize<S: Serializer>(how: &End, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(super::word(*how))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<End, D::Error> {
+        String::deserialize(from).map(|word| super::from_word(&word))
     }
 }
 

@@ -167,6 +167,7 @@ impl Core {
         if self.closing {
             return;
         }
+        self.edition = self.edition.saturating_add(1);
         let count = aligned.plan.units.len();
         let known = self.plan.units.len();
         self.records.grow(count);
@@ -237,6 +238,7 @@ impl Core {
         else {
             return;
         };
+        self.edition = self.edition.saturating_add(1);
         let old = std::mem::replace(place, new);
         if place.sockets != old.sockets {
             self.listen_anew(unit);

@@ -13,6 +13,7 @@
 //! | `stop` | from up to down, failures, restarts |
 //! | `sockets` | sockets that start a unit |
 //! | `change` | another plan in the place of the running one |
+//! | `hold` | everything as a value that outlives this program |
 //!
 //! # The model
 //!
@@ -42,6 +43,7 @@
 
 mod asking;
 mod change;
+mod hold;
 mod model;
 mod reload;
 mod said;
@@ -58,6 +60,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rootspec::plan::{Plan, Tie, Unit};
 
 pub(crate) use change::Changeover;
+pub(crate) use hold::HeldCore;
 use model::Dependents;
 pub(crate) use model::{
     Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish, Word,
@@ -95,6 +98,8 @@ pub(crate) struct Core {
     /// Units that wait for quiet.
     idlers: Vec<UnitId>,
     closing: bool,
+    /// Grows with each change of a definition.
+    edition: u64,
     now: u64,
     news: Vec<News>,
     /// Definitions that count when the units' processes have ended.
@@ -129,6 +134,7 @@ impl Core {
             busy: 0,
             idlers: Vec::new(),
             closing: false,
+            edition: 0,
             now,
             news: Vec::new(),
             successors: BTreeMap::new(),
@@ -140,6 +146,11 @@ impl Core {
     /// The plan.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Another number for each set of definitions.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// A unit's definition.
@@ -210,6 +221,7 @@ impl Core {
             Event::Elapsed(unit) => self.run_again(unit),
             Event::Time => self.time(),
             Event::Adopt(changeover) => self.adopt(*changeover),
+            Event::Running(unit) => self.found_running(unit),
             Event::Fault(unit, why) => self.fault(unit, &why),
         }
         let mut steps = 0_usize;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use rootspec::plan::{Unit, UnitIndex};
+use serde::{Deserialize, Serialize};
 use sys::process::Exit;
 
 use super::change::Changeover;
@@ -11,7 +12,7 @@ use super::change::Changeover;
 pub(crate) type UnitId = UnitIndex;
 
 /// What a unit should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum Wish {
     /// Not running.
     #[default]
@@ -21,7 +22,7 @@ pub(crate) enum Wish {
 }
 
 /// What a unit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum State {
     /// Not running: never started, stopped, ended well, or skipped.
     #[default]
@@ -56,7 +57,7 @@ impl State {
 }
 
 /// How far a start is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
     /// A command that says whether there is a start, by number.
     Condition(usize),
@@ -73,7 +74,7 @@ pub(crate) enum Step {
 }
 
 /// How far a stop is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// A command that asks it to end, by number.
     Command(usize),
@@ -88,7 +89,7 @@ pub(crate) enum Stage {
 }
 
 /// What a unit becomes when its stop is through.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Next {
     /// Down, with the reason in words.
     Down(String),
@@ -99,7 +100,7 @@ pub(crate) enum Next {
 }
 
 /// A unit's sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum Listen {
     /// It has none, or they are not opened.
     #[default]
@@ -227,6 +228,8 @@ pub(crate) enum Event {
     Time,
     /// Another plan takes the place of this one.
     Adopt(Box<Changeover>),
+    /// A process of it was found that nothing is known about.
+    Running(UnitId),
     /// Our own code failed on it.
     Fault(UnitId, String),
 }
@@ -251,6 +254,7 @@ impl Event {
             | Self::NotAdopted(unit, _)
             | Self::Traffic(unit)
             | Self::Elapsed(unit)
+            | Self::Running(unit)
             | Self::Fault(unit, _) => Some(*unit),
         }
     }
@@ -312,7 +316,7 @@ impl Action {
 }
 
 /// The first start of a unit, for whoever asks where the time of a boot went. Times as [`Record::since`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct FirstStart {
     /// It was wanted up.
     pub(crate) wanted: Option<u64>,
@@ -342,7 +346,8 @@ impl FirstStart {
 }
 
 /// Everything that is remembered about a unit beside the plan.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Record {
     pub(crate) wish: Wish,
     pub(crate) state: State,
@@ -395,7 +400,8 @@ pub(crate) struct Record {
 }
 
 /// What is remembered about a unit that is asked how it is.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Care {
     /// An answer is awaited.
     pub(super) asking: bool,
@@ -424,6 +430,15 @@ impl Record {
 
     pub(super) fn care(&mut self) -> &mut Care {
         self.care.get_or_insert_default()
+    }
+
+    /// There is such a process.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        match role {
+            Role::Main => self.main,
+            Role::Helper => self.helper,
+            Role::Asker => self.care.as_ref().is_some_and(|care| care.asking),
+        }
     }
 
     pub(super) fn is_alive(&self) -> bool {

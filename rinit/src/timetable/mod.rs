@@ -168,6 +168,16 @@ impl Timetable {
         all
     }
 
+    /// None yet, in a program that goes on from another one: `rinit` began then.
+    pub(crate) fn since(began: u64, chance: Chance, now: Now) -> Self {
+        Self {
+            began,
+            skew: now.skew(),
+            chance,
+            ..Self::default()
+        }
+    }
+
     /// The timers of another plan, in whose numbers units are the same ones. A timer that is not changed goes on.
     /// `found` knows what a unit is, and since when.
     pub(crate) fn adopt(

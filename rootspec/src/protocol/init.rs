@@ -31,6 +31,8 @@ pub mod method {
     pub const PLAN: &str = "org.rootctl.Init.Plan";
     /// [`super::Apply`] to [`super::UnitList`], the units that were started, restarted or stopped, when that is done
     pub const APPLY: &str = "org.rootctl.Init.Apply";
+    /// `()` to [`super::Succeeded`]
+    pub const REEXEC: &str = "org.rootctl.Init.Reexec";
     /// [`super::Power`] to `()`; the reply comes before the machine goes down
     pub const POWER: &str = "org.rootctl.Init.Power";
 }
@@ -263,6 +265,15 @@ pub struct Apply {
     /// Only if they are those of [`Planned::digest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+}
+
+/// `rinit` has been executed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Succeeded {
+    /// Version of the program that runs now.
+    pub version: String,
+    /// Units it has taken over.
+    pub units: u32,
 }
 
 /// What to do with the machine.

@@ -478,7 +478,7 @@ fn dirs(paths: &[String]) -> Result<Vec<(CString, bool)>> {
 pub enum Exit {
     /// With this code.
     Code(u8),
-    /// By this signal.
+    /// By this signal; 0: it is not known how.
     Signal(i32),
 }
 
@@ -486,6 +486,7 @@ impl std::fmt::Display for Exit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Code(code) => write!(f, "it exited with code {code}"),
+            Self::Signal(0) => f.write_str("it ended, and nobody saw how"),
             Self::Signal(signal) => write!(f, "it was killed by signal {signal}"),
         }
     }

@@ -57,6 +57,13 @@ impl Recipe {
         }
     }
 
+    /// Another process 1.
+    #[must_use]
+    pub fn argv(mut self, argv: &[&str]) -> Self {
+        self.argv = argv.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Chooses what is mounted beforehand.
     #[must_use]
     pub const fn mounts(mut self, mounts: Mounts) -> Self {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
 use rootspec::compile::{Source, compile};
+use rootspec::held::Definitions;
+use rootspec::kept::Kept;
 use rootspec::plan::{Kill, Plan, Ready, TieKind};
 use rootspec::protocol::init::{Deed, Step};
 use sys::process::Exit;
@@ -344,7 +346,7 @@ impl Sim {
             Exit::Signal(11),
             Exit::Code(255),
         ]);
-        match self.dice.below(18) {
+        match self.dice.below(19) {
             0..=1 => self.handle(Event::Start(unit)),
             2 => self.handle(Event::Elapsed(unit)),
             3 => self.handle(Event::Stop(unit)),
@@ -370,6 +372,7 @@ impl Sim {
                 let word = *self.dice.of(&words);
                 self.handle(Event::Said(unit, word));
             }
+            15 => self.hand_over(),
             _ => self.pass(),
         }
     }
@@ -415,6 +418,49 @@ impl Sim {
         self.perform(&shown);
         self.check(&shown);
         self.poke(&shown);
+    }
+
+    /// rinit becomes another program, which goes on from bytes: it knows the same, and nobody moves.
+    fn hand_over(&mut self) {
+        let mut held = self.core.hold();
+        let successors = self.core.successors();
+        let definitions = Definitions {
+            kept: Kept {
+                plan: self.core.plan().clone(),
+                ..Kept::default()
+            },
+            successors: successors
+                .map(|(unit, next)| (unit, next.clone()))
+                .collect(),
+        };
+        let definitions = Definitions::from_bytes(&definitions.to_bytes().unwrap()).unwrap();
+        let json = serde_json::to_vec(&held).unwrap();
+        let next = definitions.successors.into_iter().collect();
+        let core = Core::resume(
+            definitions.kept.plan,
+            next,
+            serde_json::from_slice(&json).unwrap(),
+            self.now,
+        );
+        // Who looked told the program before.
+        for (_, record) in held.units.iter_mut().filter(|(_, record)| record.checking) {
+            record.checking = false;
+            record.deadlines[0] = None;
+        }
+        assert_eq!(core.hold(), held);
+        assert_eq!(core.busy, self.core.busy);
+        let states = |core: &Core| -> Vec<_> {
+            let all = core.records.iter();
+            all.map(|(_, r)| (r.wish, r.state)).collect()
+        };
+        let before = states(&self.core);
+        self.core = core;
+        let is_due = self.core.deadline().is_some_and(|due| due <= self.now);
+        self.core.handle(Event::Time, self.now);
+        assert!(is_due || states(&self.core) == before);
+        self.perform("another program");
+        self.check("another program");
+        self.poke("another program");
     }
 
     /// Somebody who was asked to end does.

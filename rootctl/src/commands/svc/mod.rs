@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod list;
 mod logs;
+mod reexec;
 mod status;
 mod timers;
 
@@ -28,6 +29,7 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
         Svc::Reload(args) => change::run(context, method::RELOAD, args),
         Svc::Plan => apply::plan(context),
         Svc::Apply => apply::run(context),
+        Svc::Reexec => reexec::run(context),
         Svc::Logs(args) => logs::run(context, &args),
         Svc::Check(args) => check::run(context, args),
     }
