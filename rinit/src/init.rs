@@ -8,6 +8,8 @@
 //! | SIGTERM | reboot |
 //! | SIGUSR1 | halt |
 //! | SIGUSR2, SIGPWR | power off |
+//! | SIGRTMIN+3 to 7 | as for systemd: halt, power off, reboot, kexec, soft reboot; 10 more: at once |
+//! | SIGRTMIN+25 | as for systemd: execute rinit anew |
 //! | others | ignored |
 
 use std::convert::Infallible;
@@ -21,7 +23,7 @@ use rootspec::settings::Settings;
 use serde::{Deserialize, Serialize};
 use sys::epoll::{Happening, Interest};
 use sys::kernel::{Kernel, Linux};
-use sys::power::{self, End, ThreeKeys};
+use sys::power::{self, ThreeKeys};
 use sys::process::Wait;
 use sys::signal::Signals;
 
@@ -33,7 +35,7 @@ use crate::load::{self, Loaded, Loading};
 use crate::logs::{Logs, Whose};
 use crate::reexec::{Arrival, Reexec, Spare};
 use crate::renewal::Renewal;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{How, Shutdown, of_signal, soft};
 use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
 use crate::timers::Timers;
@@ -254,7 +256,9 @@ impl Init {
         let Kept { plan, settings } = loaded.kept;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
-        let trial = gate::is_trial(report.as_deref(), &cmdline);
+        // The report and the menu's words are about the root that this kernel began with.
+        let first = !std::env::args().any(|word| word == soft::ROLE);
+        let trial = first && gate::is_trial(report.as_deref(), &cmdline);
         let rules = gate::rules(&plan, &settings.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),
@@ -442,11 +446,12 @@ impl Init {
             match number {
                 CHLD => children = true,
                 INT => self.three_keys(),
-                TERM => self.go_down(End::Reboot, "on SIGTERM"),
-                USR1 => self.go_down(End::Halt, "on SIGUSR1"),
-                USR2 => self.go_down(End::PowerOff, "on SIGUSR2"),
-                PWR => self.go_down(End::PowerOff, "because the power fails"),
-                _ => {}
+                TERM => self.go_down(How::Reboot, "on SIGTERM"),
+                USR1 => self.go_down(How::Halt, "on SIGUSR1"),
+                USR2 => self.go_down(How::PowerOff, "on SIGUSR2"),
+                PWR => self.go_down(How::PowerOff, "because the power fails"),
+                REEXEC => self.reexec_by_signal(),
+                number => self.go_down_by_signal(number),
             }
         }
         if children {
@@ -473,22 +478,61 @@ impl Init {
     /// Ctrl-Alt-Del: an orderly reboot; pressed again and again, one at once.
     fn three_keys(&mut self) {
         let now = sys::timer::now();
-        self.go_down(End::Reboot, "on Ctrl-Alt-Del");
+        self.go_down(How::Reboot, "on Ctrl-Alt-Del");
         if let Some(shutdown) = &mut self.shutdown {
             shutdown.pressed(now);
         }
     }
 
+    fn reexec_by_signal(&mut self) {
+        if let Err(why) = self.begin_reexec() {
+            self.voice.shout(&format!("cannot be executed anew: {why}"));
+        }
+    }
+
+    fn go_down_by_signal(&mut self, number: i32) {
+        let Some((how, at_once)) = of_signal(number) else {
+            return;
+        };
+        match self.can_end(how) {
+            Ok(()) => {
+                self.go_down(how, &format!("on signal {number}"));
+                if let (true, Some(shutdown)) = (at_once, &mut self.shutdown) {
+                    shutdown.hurry();
+                }
+            }
+            Err(why) => self
+                .voice
+                .shout(&format!("no {} on signal {number}: {why}", how.word())),
+        }
+    }
+
+    /// Whether what is to come after the end is there.
+    ///
+    /// # Errors
+    /// It is not, in words.
+    pub(crate) fn can_end(&mut self, how: How) -> Result<(), String> {
+        const LOADED: &str = "/sys/kernel/kexec_loaded";
+        match how {
+            How::Reboot | How::PowerOff | How::Halt => Ok(()),
+            How::Kexec => match self.kernel().read_file(LOADED) {
+                Err(_) => Err("this kernel cannot start another one".to_owned()),
+                Ok(text) if text.trim() == "1" => Ok(()),
+                Ok(_) => Err("no kernel is loaded (kexec --load does that)".to_owned()),
+            },
+            How::Soft if matches!(self.verdict, Verdict::Pending(_) | Verdict::Unconfirmed(_)) => {
+                Err("this boot is still being judged".to_owned())
+            }
+            How::Soft => soft::is_possible(),
+        }
+    }
+
     /// Begins to go down, in order.
-    pub(crate) fn go_down(&mut self, how: End, why: &str) {
+    pub(crate) fn go_down(&mut self, how: How, why: &str) {
         if self.shutdown.is_some() {
             return;
         }
-        let words = match how {
-            End::Reboot => "rebooting",
-            End::PowerOff => "switching off",
-            End::Halt => "halting",
-        };
+        let words = how.doing();
         self.voice.shout(&format!("{words} {why}"));
         let deadline = words::duration(self.settings.shutdown_deadline);
         self.voice.note(&format!("services have {deadline} to end"));
@@ -529,7 +573,7 @@ impl Init {
         }
     }
 
-    fn end(&mut self, how: End) {
+    fn end(&mut self, how: How) {
         let orderly = || {
             let left = crate::shutdown::left(&self.all.core);
             if !left.is_empty() {
@@ -656,6 +700,8 @@ const USR2: i32 = 12;
 const TERM: i32 = 15;
 const CHLD: i32 = 17;
 const PWR: i32 = 30;
+/// `SIGRTMIN+25`
+const REEXEC: i32 = 59;
 
 /// What to say about a change; true: on the console.
 fn words_of(news: &News) -> (bool, String) {

@@ -1,11 +1,11 @@
 //! Acting on the verdict: `gate` and `confirm` decide, this starts units and reboots.
 
 use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN};
-use sys::power::End;
 
 use crate::confirm::{Confirmation, Seen, Step};
 use crate::gate::{Sight, Verdict};
 use crate::init::{Init, Phase};
+use crate::shutdown::How;
 use crate::supervisor::{Core, Event, State, UnitId, Wish};
 
 /// How long [`BOOT_BAD`] may take before the machine reboots all the same, in milliseconds.
@@ -113,7 +113,7 @@ impl Init {
         let through = unit.is_none_or(|unit| self.all.core.record(unit).is_settled());
         if through || late {
             self.rejecting = None;
-            self.go_down(End::Reboot, "because this snapshot is bad");
+            self.go_down(How::Reboot, "because this snapshot is bad");
         }
     }
 }

@@ -76,7 +76,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match (std::process::id(), words.as_slice()) {
         (1, [shutdown::ROLE, how, root]) => {
-            let how = shutdown::from_word(how);
+            // What is no such word reboots, because something must happen.
+            let how = shutdown::How::of_word(how).unwrap_or(shutdown::How::Reboot);
             loop {
                 shutdown::surely(
                     || shutdown::stage::run(how, root),

@@ -90,7 +90,7 @@ pub(crate) enum Command {
     /// Where the time of this boot went
     #[command(subcommand)]
     Boot(Boot),
-    /// Reboot, power off or halt, in order
+    /// Reboot, power off, halt or start something else, in order
     Power(Power),
     /// Print the completion script for a shell
     Completion(Completion),
@@ -610,6 +610,9 @@ pub(crate) struct BootChart {
 pub(crate) struct Power {
     /// What to do
     pub(crate) action: PowerAction,
+    /// Do not wait until services have stopped
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// What `power` can do.
@@ -621,6 +624,10 @@ pub(crate) enum PowerAction {
     Poweroff,
     /// Stop and leave the machine on
     Halt,
+    /// Start the kernel that kexec --load has loaded, without firmware and loader
+    Kexec,
+    /// Start the root at /run/nextroot, under the same kernel
+    SoftReboot,
 }
 
 /// `completion`

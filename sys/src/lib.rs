@@ -21,6 +21,7 @@
 //! | `btrfs_search` | the items of a subvolume's tree, the changed ones first of all |
 //! | `mount` | mounts by descriptor, attributes, classic mounts |
 //! | `mountinfo` | what is mounted where |
+//! | `swap` | areas to swap to |
 //! | `switchroot` | leaving the initramfs, changing the root |
 //! | `block` | superblocks, what the kernel lists in `/sys/class/block` |
 //! | `gpt` | partition tables |
@@ -82,6 +83,7 @@ pub mod run;
 pub mod signal;
 pub mod socket;
 pub mod space;
+pub mod swap;
 pub mod switchroot;
 pub mod terminal;
 pub mod timer;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
-use linux_raw_sys::loop_device::{LOOP_CONFIGURE, LOOP_CTL_GET_FREE, loop_config};
+use linux_raw_sys::loop_device::{LOOP_CLR_FD, LOOP_CONFIGURE, LOOP_CTL_GET_FREE, loop_config};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -61,6 +61,27 @@ impl LoopDevice {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Loop devices that have a file, as their nodes.
+#[must_use]
+pub fn in_use() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/sys/class/block");
+    let entries = entries.into_iter().flatten().flatten();
+    // `loop/` is there while a file is attached (drivers/block/loop.c).
+    let used = entries.filter(|entry| entry.path().join("loop/backing_file").exists());
+    used.map(|entry| Path::new("/dev").join(entry.file_name()))
+        .collect()
+}
+
+/// Takes the file from a loop device; from one in use, when its last user is gone.
+///
+/// # Errors
+/// It is none, or has no file.
+pub fn detach(device: &Path) -> Result<()> {
+    let file = open(device, OFlags::RDONLY)?;
+    // SAFETY: LOOP_CLR_FD takes no argument.
+    unsafe { ioctl::act::<LOOP_CLR_FD>(&file) }.cannot("detach", device)
 }
 
 fn open(path: &Path, access: OFlags) -> Result<File> {

@@ -77,7 +77,7 @@ fn parse_line(line: &str) -> Option<MountEntry> {
 }
 
 /// Undoes the kernel's octal escapes of blank, tab, newline and backslash.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

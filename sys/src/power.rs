@@ -15,17 +15,20 @@ pub enum End {
     PowerOff,
     /// Stop and stay on.
     Halt,
+    /// Start the kernel that was loaded beforehand.
+    Kexec,
 }
 
 /// Ends the machine at once: what is not synced is lost. As PID 1 of a namespace, ends that namespace.
 ///
 /// # Errors
-/// We may not (`EPERM`).
+/// We may not (`EPERM`), or no kernel was loaded (`EINVAL`).
 pub fn end(how: End) -> Result<Infallible> {
     let command = match how {
         End::Reboot => RebootCommand::Restart,
         End::PowerOff => RebootCommand::PowerOff,
         End::Halt => RebootCommand::Halt,
+        End::Kexec => RebootCommand::Kexec,
     };
     match rustix::system::reboot(command) {
         Err(error) => Err(SysError::new("end", "the machine", error)),

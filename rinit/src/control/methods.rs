@@ -12,13 +12,13 @@ use rootspec::protocol::init::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sys::power::End;
 use varlink::{Reply, Request};
 
 use super::{Answer, Until, service};
 use crate::init::{Init, Phase, VERSION};
 use crate::logs::FALLBACK;
 use crate::renewal::{Purpose, Renewed};
+use crate::shutdown::How;
 use crate::supervisor::{Event, Record, State, UnitId};
 
 /// Most units in one request.
@@ -361,14 +361,16 @@ impl Init {
     fn power(&mut self, trusted: bool, request: &Request<'_>) -> Result<Answer, Reply> {
         let asked: Power = parameters(request)?;
         may_change(trusted, &asked.action)?;
-        let how = match &*asked.action {
-            "reboot" => End::Reboot,
-            "poweroff" => End::PowerOff,
-            "halt" => End::Halt,
-            _ => return Err(service::invalid("action")),
-        };
+        let how = How::of_word(&asked.action).ok_or_else(|| service::invalid("action"))?;
+        if let Err(why) = self.can_end(how) {
+            let reason = format!("cannot {}: {why}", how.word());
+            return Err(problem(error::FAILED, reason, None));
+        }
         // The reply is written at the end of this turn, before anything is stopped in earnest.
         self.go_down(how, "on request");
+        if let (Some(true), Some(shutdown)) = (asked.force, &mut self.shutdown) {
+            shutdown.hurry();
+        }
         Ok(Answer::Now(Reply::parameters(Some(Value::Object(
             serde_json::Map::new(),
         )))))

@@ -227,7 +227,7 @@ impl Init {
             self.confirming = None;
             self.not_good(now);
         } else if self.gate.is_trial() && count >= HOPELESS && self.rejecting.is_some() {
-            crate::shutdown::directly(sys::power::End::Reboot);
+            crate::shutdown::directly(crate::shutdown::How::Reboot);
         } else if !self.gate.is_trial() {
             self.verdict = self.gate.crashed(count);
         }

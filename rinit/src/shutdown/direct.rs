@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sys::console::Consoles;
-use sys::power::{self, End};
+use sys::power;
 use sys::process;
+
+use super::How;
 
 /// Writing what is in memory to the disks, in milliseconds.
 const SYNC: u64 = 20_000;
@@ -18,14 +20,14 @@ pub(crate) fn surely(orderly: impl FnOnce(), direct: impl FnOnce()) {
 
 /// Ends the machine by a single system call, after a bounded try to save what is in memory. Comes back only if the kernel
 /// refuses, and then has said so.
-pub(crate) fn directly(how: End) {
+pub(crate) fn directly(how: How) {
     let mut consoles = Consoles::open();
-    let word = super::word(how);
+    let word = how.word();
     consoles.say(&format!(
         "rinit: {word} at once, without unmounting: the orderly way failed\n"
     ));
     sync();
-    let Err(error) = power::end(how);
+    let Err(error) = power::end(how.machine());
     consoles.say(&format!("rinit: {}\n", sys::chain(&error)));
 }
 

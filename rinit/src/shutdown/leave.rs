@@ -9,9 +9,9 @@ use rootspec::paths::run::SHUTDOWN;
 use sys::error::{Cannot, SysError};
 use sys::kernel::Kernel;
 use sys::mount::{self, Attributes};
-use sys::power::End;
 use sys::process;
 
+use super::{How, soft};
 use crate::init::Init;
 
 /// How long the logger may take to write what is left, in milliseconds.
@@ -47,7 +47,7 @@ fn copy(program: &str) -> sys::error::Result<()> {
 }
 
 /// Ends everything. Comes back only if the machine cannot be ended: then PID 1 goes on, as it must.
-pub(crate) fn finish(init: &mut Init, how: End) {
+pub(crate) fn finish(init: &mut Init, how: How) {
     if let Ok(groups) = init.all.hands.kernel.cgroups() {
         groups.kill_all();
     }
@@ -59,6 +59,14 @@ pub(crate) fn finish(init: &mut Init, how: End) {
     collect(init, STRAYS, |_| true);
     process::signal_everyone(9);
     collect(init, STRAYS, |_| true);
+    if how == How::Soft {
+        let Err(error) = soft::change();
+        let text = sys::chain(&error);
+        init.voice
+            .shout(&format!("the next root cannot be started: {text}"));
+        // We may stand between two roots: nothing else is certain to work.
+        super::directly(how);
+    }
     // Below /run, which is memory; the program may lie where nothing answers any more.
     if !Path::new(SHUTDOWN).join("rinit").exists() {
         let program = init.program().to_owned();
@@ -97,7 +105,7 @@ fn collect(init: &mut Init, millis: u64, still: impl Fn(&Init) -> bool) {
 }
 
 /// Changes the root to the stage's tmpfs and becomes the stage.
-fn change(how: End) -> sys::error::Result<Infallible> {
+fn change(how: How) -> sys::error::Result<Infallible> {
     mount::make_private("/")?;
     std::env::set_current_dir(SHUTDOWN).cannot("enter", SHUTDOWN)?;
     if let Err(error) = sys::switchroot::pivot_root(SHUTDOWN, format!("{SHUTDOWN}/old")) {
@@ -106,7 +114,7 @@ fn change(how: End) -> sys::error::Result<Infallible> {
         return Err(error);
     }
     let error = Command::new("/rinit")
-        .args([super::ROLE, super::word(how), "/old"])
+        .args([super::ROLE, how.word(), "/old"])
         .env_clear()
         .exec();
     Err(SysError::new("execute", "/rinit", error))

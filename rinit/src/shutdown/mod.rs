@@ -6,22 +6,25 @@
 //! | `leave` | the last steps of this process, and the change into the shutdown stage |
 //! | `stage` | the shutdown stage: unmounts everything, ends the machine |
 //! | `direct` | the end without all that, where it fails |
+//! | `soft` | another root, the same kernel |
+//! | `how` | what comes after the end; words and signals for it |
 //!
 //! Services stop in reverse order with one deadline for all. What is left is killed. Then this process changes into a
 //! copy of itself that lives in its own tmpfs, outside the root, so that the root can be let go of.
 
 mod direct;
+mod how;
 mod leave;
+pub(crate) mod soft;
 pub(crate) mod stage;
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-use sys::power::End;
-
 use crate::supervisor::{Core, State};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use direct::{directly, surely};
+pub(crate) use how::{How, of_signal};
 pub(crate) use leave::{finish, prepare};
 
 /// The role's word on the command line.
@@ -40,8 +43,7 @@ const ANGER_WINDOW: u64 = 2_000;
 /// A shutdown under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shutdown {
-    #[serde(with = "by_word")]
-    how: End,
+    how: How,
     deadline: u64,
     next_word: u64,
     presses: VecDeque<u64>,
@@ -53,7 +55,7 @@ pub(crate) struct Shutdown {
 
 impl Shutdown {
     /// Begins now, and takes so many milliseconds at most.
-    pub(crate) fn new(how: End, now: u64, patience: u64) -> Self {
+    pub(crate) fn new(how: How, now: u64, patience: u64) -> Self {
         let deadline = now.saturating_add(patience);
         Self {
             how,
@@ -67,7 +69,7 @@ impl Shutdown {
     }
 
     /// How the machine ends.
-    pub(crate) fn how(&self) -> End {
+    pub(crate) fn how(&self) -> How {
         self.how
     }
 
@@ -80,6 +82,11 @@ impl Shutdown {
         } else {
             self.deadline.min(self.next_word)
         }
+    }
+
+    /// Nobody is waited for any longer.
+    pub(crate) fn hurry(&mut self) {
+        self.at_once = true;
     }
 
     /// Ctrl-Alt-Del was pressed.
@@ -129,20 +136,6 @@ impl Shutdown {
     }
 }
 
-/// The end of the machine as its word, for the program we become.
-mod by_word {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use sys::power::End;
-
-    pub(super) fn serialize<S: Serializer>(how: &End, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(super::word(*how))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<End, D::Error> {
-        String::deserialize(from).map(|word| super::from_word(&word))
-    }
-}
-
 fn round(millis: u64) -> u64 {
     millis.div_ceil(1000).saturating_mul(1000)
 }
@@ -162,24 +155,6 @@ pub(crate) fn left(core: &Core) -> String {
     }
 }
 
-/// The word for the stage's command line.
-pub(crate) fn word(how: End) -> &'static str {
-    match how {
-        End::Reboot => "reboot",
-        End::PowerOff => "poweroff",
-        End::Halt => "halt",
-    }
-}
-
-/// The way back from [`word`]; what is no such word reboots, because something must happen.
-pub(crate) fn from_word(word: &str) -> End {
-    match word {
-        "poweroff" => End::PowerOff,
-        "halt" => End::Halt,
-        _ => End::Reboot,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +162,7 @@ mod tests {
 
     #[test]
     fn seven_presses_in_two_seconds_mean_at_once() {
-        let mut shutdown = Shutdown::new(End::Reboot, 0, 90_000);
+        let mut shutdown = Shutdown::new(How::Reboot, 0, 90_000);
         for now in [0, 1000, 2000, 3000, 4000, 5000, 6000, 7000] {
             shutdown.pressed(now);
         }
@@ -201,14 +176,14 @@ mod tests {
     #[test]
     fn a_system_without_services_ends_once_and_at_once() {
         let core = Core::new(Plan::default(), 0);
-        let mut shutdown = Shutdown::new(End::Halt, 0, 90_000);
+        let mut shutdown = Shutdown::new(How::Halt, 0, 90_000);
         assert!(shutdown.is_due(1, &core) && !shutdown.is_due(2, &core));
     }
 
     #[test]
     fn a_shutdown_that_got_stuck_is_ended_after_all() {
         let core = Core::new(Plan::default(), 0);
-        let mut shutdown = Shutdown::new(End::Reboot, 0, 90_000);
+        let mut shutdown = Shutdown::new(How::Reboot, 0, 90_000);
         assert!(shutdown.is_due(1, &core));
         assert_eq!(
             (shutdown.deadline(2), shutdown.is_hopeless(2)),
@@ -221,12 +196,5 @@ mod tests {
             (shutdown.deadline(120_001), shutdown.is_hopeless(120_001)),
             (180_000, false)
         );
-    }
-
-    #[test]
-    fn the_words_of_the_stage_round_trip() {
-        for how in [End::Reboot, End::PowerOff, End::Halt] {
-            assert_eq!(from_word(word(how)), how);
-        }
     }
 }

@@ -6,13 +6,16 @@ use std::path::Path;
 use sys::console::Consoles;
 use sys::mount::{self, Attributes, Reach, Unmount};
 use sys::mountinfo::{self, MountEntry};
-use sys::power::{self, End};
+use sys::power;
 use sys::process;
 
+use super::How;
 use super::direct::sync;
 
 /// One unmount may take so many milliseconds: a dead disk or server must not hold the rest.
 const EACH: u64 = 5_000;
+/// Reading a swap area back takes so many milliseconds at most: what does not fit into memory stays out.
+const SWAP: u64 = 10_000;
 /// All together.
 const ALL: u64 = 30_000;
 /// File systems with nothing to lose.
@@ -23,13 +26,14 @@ const IN_MEMORY: [&str; 8] = [
 const PASSES: u32 = 8;
 
 /// The role. Unmounts everything at or below `root` and ends the machine; never comes back.
-pub(crate) fn run(how: End, root: &str) {
+pub(crate) fn run(mut how: How, root: &str) {
     let outside = root != "/";
     if outside {
         carry(root);
     }
     let mut consoles = Consoles::open();
     sync();
+    give_back(root);
     let mut left = unmount_all(root);
     left.retain(|entry| !IN_MEMORY.contains(&entry.kind.as_str()));
     for entry in &left {
@@ -49,13 +53,18 @@ pub(crate) fn run(how: End, root: &str) {
         consoles.say("rinit: all file systems are unmounted\n");
     }
     sync();
-    consoles.say(&format!("rinit: {}\n", super::word(how)));
     loop {
-        let error = match power::end(how) {
+        consoles.say(&format!("rinit: {}\n", how.word()));
+        let error = match power::end(how.machine()) {
             Ok(never) => match never {},
             Err(error) => error,
         };
         consoles.say(&format!("rinit: {}\n", sys::chain(&error)));
+        if how == How::Kexec {
+            // The kernel that was loaded cannot be started: the ordinary way is left.
+            how = How::Reboot;
+            continue;
+        }
         // Nothing is left to do, and PID 1 may not end.
         std::thread::sleep(std::time::Duration::from_secs(60));
     }
@@ -70,12 +79,66 @@ fn carry(root: &str) {
     }
 }
 
+/// Swap and loop devices keep file systems in use. In a namespace they are somebody else's.
+fn give_back(root: &str) {
+    if !process::is_in_first_namespace() {
+        return;
+    }
+    let swaps = sys::swap::active().unwrap_or_default();
+    for area in swaps {
+        // A file is seen from outside its root by now; a device is where it was.
+        let path = match area.strip_prefix("/dev/") {
+            Some(_) => area,
+            None => format!("{}{area}", root.trim_end_matches('/')),
+        };
+        process::limited(SWAP, move || u8::from(sys::swap::off(&path).is_err()));
+    }
+}
+
+/// Loop devices whose files lie on what is still mounted. True: there were some.
+fn detach_loops() -> bool {
+    if !process::is_in_first_namespace() {
+        return false;
+    }
+    let found = sys::loopdev::in_use();
+    for device in &found {
+        let device = device.clone();
+        process::limited(EACH, move || {
+            u8::from(sys::loopdev::detach(&device).is_err())
+        });
+    }
+    !found.is_empty()
+}
+
+/// Unmounts what lies below `root`, but not that itself: its last user may be this very program.
+pub(super) fn let_go(root: &str) {
+    let below = format!("{root}/");
+    let inside = |entry: &MountEntry| entry.target.starts_with(&below);
+    for entry in unmount_some(root, inside) {
+        let kind = &entry.kind;
+        let shown = entry.target.strip_prefix(root).unwrap_or_default();
+        if !IN_MEMORY.contains(&kind.as_str()) {
+            Consoles::open().say(&format!("rinit: {shown} ({kind}) is still in use\n"));
+        }
+    }
+}
+
 /// Returns what could not be unmounted.
 fn unmount_all(root: &str) -> Vec<MountEntry> {
+    let left = unmount_some(root, |_| true);
+    if !left.is_empty() && detach_loops() {
+        return unmount_some(root, |_| true);
+    }
+    left
+}
+
+/// The same for those of which `which` holds.
+fn unmount_some(root: &str, which: impl Fn(&MountEntry) -> bool) -> Vec<MountEntry> {
     let deadline = sys::timer::now().saturating_add(ALL);
     let mut left = Vec::new();
     for _ in 0..PASSES {
         left = ours(mountinfo::read().unwrap_or_default(), root);
+        left.retain(&which);
         let mut gone = 0_u32;
         for entry in &left {
             let rest = deadline.saturating_sub(sys::timer::now());

@@ -73,7 +73,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Initramfs(verb) => initramfs::run(context, verb),
         Command::Svc(verb) => svc::run(context, verb),
         Command::Boot(verb) => boot::run(context, verb),
-        Command::Power(args) => power::run(context, args.action),
+        Command::Power(args) => power::run(context, &args),
         Command::Completion(args) => completion::run(context, &args),
         Command::Man(args) => man::run(context, &args),
         Command::Version => version::run(context),

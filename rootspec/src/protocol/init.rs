@@ -279,6 +279,9 @@ pub struct Succeeded {
 /// What to do with the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Power {
-    /// `reboot`, `poweroff` or `halt`.
+    /// `reboot`, `poweroff`, `halt`, `kexec` or `soft-reboot`.
     pub action: String,
+    /// Services are not waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
 }
