@@ -28,6 +28,7 @@
 //! | `record` | one record of a log as a line of text |
 //! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
+//! | `samples` | stored formats as their first version has them; they are read for ever |
 //! | `spot` | errors that point at a place in a text |
 //! | `nearest` | "did you mean" |
 #![forbid(unsafe_code)]
@@ -52,6 +53,8 @@ pub mod plan;
 pub mod protocol;
 pub mod record;
 pub mod report;
+#[cfg(test)]
+mod samples;
 pub mod settings;
 pub mod setup;
 pub mod spot;
