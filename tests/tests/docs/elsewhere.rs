@@ -11,7 +11,12 @@ use tests::paths::workspace;
 use tests::tier::Outcome;
 
 /// Pages, each with its list.
-const PAGES: [(&str, &str); 1] = [("docs/from-systemd.md", "systemd.txt")];
+const PAGES: [(&str, &str); 4] = [
+    ("docs/from-systemd.md", "systemd.txt"),
+    ("docs/from-dinit.md", "dinit.txt"),
+    ("docs/from-others.md", "others.txt"),
+    ("docs/from-astos.md", "astos.txt"),
+];
 /// What stands in the place of a counterpart where there is none.
 const NONE: &str = "none";
 
