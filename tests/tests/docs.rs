@@ -47,6 +47,8 @@ fn main() -> std::process::ExitCode {
                 "words_of_the_kernel_command_line_are_the_documented_ones",
                 facts::words,
             ),
+            test("every_page_is_in_the_index", facts::index),
+            test("each_promise_names_tests_that_exist", facts::promises),
             test(
                 "every_name_that_people_bring_along_is_explained",
                 elsewhere::whole,

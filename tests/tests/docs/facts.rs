@@ -8,6 +8,7 @@ use rootspec::plan::Plan;
 use rootspec::units;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::paths::workspace;
+use tests::run;
 use tests::tier::Outcome;
 
 /// A key that no table will ever have.
@@ -370,4 +371,53 @@ pub(crate) fn words() -> Result<Outcome> {
         documented.difference(&matched).collect::<Vec<_>>()
     );
     Ok(Outcome::Passed)
+}
+
+/// Every page of `docs/` can be found from the README.
+pub(crate) fn index() -> Result<Outcome> {
+    let readme = pages::read("README.md")?;
+    for page in pages::all()? {
+        let is_indexed = readme.links.contains(&page.name);
+        let is_page = page.name.starts_with("docs/") && !page.name.starts_with("docs/decisions/");
+        ensure!(
+            is_indexed || !is_page,
+            "README.md does not link {}",
+            page.name
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Tests that the page about stability names for its promises: each row has some, and all of them exist.
+pub(crate) fn promises() -> Result<Outcome> {
+    let page = pages::read("docs/stability.md")?;
+    let rows = page.rows.iter().filter(|(_, cells)| cells.len() == 3);
+    let mut count = 0;
+    for (_, cells) in rows.skip(1) {
+        let names = cells.last().map(|cell| pages::spans(cell));
+        let names = names.unwrap_or_default();
+        ensure!(!names.is_empty(), "nothing holds this promise: {cells:?}");
+        for name in names {
+            count += 1;
+            ensure!(exists(name), "docs/stability.md: there is no test {name}");
+        }
+    }
+    ensure!(count > 10, "only {count} tests are named");
+    Ok(Outcome::Passed)
+}
+
+/// A function of that name, or a test that is told its name as text.
+fn exists(test: &str) -> bool {
+    let pattern = format!("(fn {test}\\(|\"{test}\")");
+    let mut grep = run::command("grep", ["-rqE", "--include=*.rs", &pattern]);
+    let packages = [
+        "initramfs-hook",
+        "rinit",
+        "rootctl",
+        "rootspec",
+        "sys",
+        "tests",
+    ];
+    grep.args(packages.map(|package| workspace().join(package)));
+    run::succeeds(&mut grep)
 }
