@@ -86,6 +86,12 @@ pub fn build(stage: &mut Stage, target: &Path) -> Result<Ready, Failure> {
     if let Err(error) = write_report(&report) {
         stage.voice.warn(format!("no boot report: {error:#}"));
     }
+    // Without it rinit reads the unit files.
+    if let Err(error) = store.pass_plan_on(done.choice.id) {
+        stage
+            .voice
+            .warn(format!("the boot plan is not used: {error:#}"));
+    }
     let took = report.assembled_ms.saturating_sub(stage.started_ms);
     stage.voice.note(&format!(
         "snapshot {} on {} in mode {} after {took} ms: {}",

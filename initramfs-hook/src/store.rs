@@ -1,12 +1,15 @@
 //! The store on the found device: its two small records, and what is wrong with a snapshot.
 
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use rootspec::meta::{self, Image, Meta};
 use rootspec::paths::{self, store as names};
 use rootspec::state::{self, State, StateRead};
+use rootspec::stored;
 use rootspec::{SnapshotId, cmdline::Mode};
 use sys::btrfs::{self, Access};
 use sys::mount::{Attributes, Mount, Reach, Request, Unmount, unmount};
@@ -111,6 +114,25 @@ impl Store {
         let limit = u64::try_from(meta::MAX_SIZE).unwrap_or(u64::MAX);
         let text = sys::fs::read_text_at(&self.top, &file, limit)?;
         Ok(Meta::from_toml(&file, &text, id)?)
+    }
+
+    /// Copies the boot plan that was compiled when the snapshot was deployed to where `rinit` looks for it. What is in it
+    /// is for `rinit` to judge.
+    ///
+    /// # Errors
+    /// It is there, and cannot be read or copied.
+    pub fn pass_plan_on(&self, id: SnapshotId) -> Result<()> {
+        let file = format!("{}/{}", paths::snapshot_dir(id), names::PLAN);
+        let bytes = match sys::fs::read_at(&self.top, &file, stored::MAX_SIZE) {
+            Err(error) if error.is_absent() => return Ok(()),
+            other => other?,
+        };
+        // In memory: nothing to sync, and no reader yet. Nobody else may write it: rinit would not believe it.
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600);
+        file.open(paths::run::PLAN)
+            .and_then(|mut file| file.write_all(&bytes))
+            .with_context(|| format!("cannot write {}", paths::run::PLAN))
     }
 
     /// The snapshot's root is there, is the one its meta file is about, and nobody can have changed it.

@@ -136,9 +136,7 @@ pub(crate) fn run() -> sys::error::Result<Infallible> {
         Err(error) => Err(sys::chain(&error)),
     };
     let mut loaded = loaded.unwrap_or_else(|why| Loaded {
-        kept: rescue::instead(format!(
-            "the unit files could not be read: {why}; only a rescue login is started"
-        )),
+        kept: rescue::instead(&format!("the unit files could not be read: {why}")),
         unchanged: false,
     });
     // Not before: while we waited for the loader only, signals would have kept us awake.

@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::process::Command;
 
 use rootspec::kept::Kept;
-use rootspec::paths::KEPT_PLAN;
 use rootspec::paths::program::PLANNER;
+use rootspec::paths::{KEPT_PLAN, run};
 use rootspec::plan::{Plan, Work};
 use sys::process::Worker;
 
@@ -25,7 +25,7 @@ const KEPT: u8 = b'=';
 /// Whether what was kept may be the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
-    /// If nothing has changed since.
+    /// If nothing has changed since: the one of the last good boot, or of the deploy.
     IfUnchanged,
     /// The files are read.
     Never,
@@ -55,7 +55,9 @@ impl Loading {
         let worker = sys::process::fork_worker(|mut output| {
             // Whatever is wrong with the one that was kept: the files have everything.
             let kept = match reuse {
-                Reuse::IfUnchanged => reuse::unchanged(KEPT_PLAN).ok(),
+                Reuse::IfUnchanged => reuse::unchanged(KEPT_PLAN)
+                    .or_else(|_| reuse::unchanged(run::PLAN))
+                    .ok(),
                 Reuse::Never => None,
             };
             if let Some(bytes) = kept {
@@ -125,11 +127,20 @@ fn decode(bytes: &[u8]) -> Result<Loaded, String> {
         _ => {
             let kept = bytes.strip_prefix(&[KEPT]);
             let (bytes, unchanged) = (kept.unwrap_or(bytes), kept.is_some());
-            let mut kept = Kept::from_bytes(bytes).map_err(|why| format!("rinit-plan: {why}"))?;
-            pass_on(&mut kept.plan, |name| std::env::var(name).ok());
+            let kept = started_from(bytes).map_err(|why| format!("rinit-plan: {why}"))?;
             Ok(Loaded { kept, unchanged })
         }
     }
+}
+
+/// What a boot starts from, from its binary form.
+///
+/// # Errors
+/// In words: it is none, damaged, or of another version.
+pub(crate) fn started_from(bytes: &[u8]) -> Result<Kept, String> {
+    let mut kept = Kept::from_bytes(bytes).map_err(|why| why.to_string())?;
+    pass_on(&mut kept.plan, |name| std::env::var(name).ok());
+    Ok(kept)
 }
 
 /// Variables of our own environment that units ask for; what a unit says itself counts more.

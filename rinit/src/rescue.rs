@@ -1,12 +1,32 @@
-//! What a boot starts from where there is no usable plan: somebody must be able to log in. A plain value, so that nothing
-//! has to be read for it.
+//! What a boot starts from where there is no usable plan: somebody must be able to log in. The plan that was compiled when
+//! the snapshot was deployed, which lies in memory and needs no `rinit-plan`; without one a plain value.
 
 use rootspec::kept::Kept;
+use rootspec::paths::run;
 use rootspec::plan::{Exec, Kill, Output, Plan, Policy, RESCUE, Ready, Restart, Unit, Work};
 use rootspec::settings::Settings;
 
-/// Nothing but a way to log in, because of `why`.
-pub(crate) fn instead(why: String) -> Kept {
+use crate::{load, reuse};
+
+/// The units of the snapshot, without what was changed in `/etc`; else nothing but a way to log in. Because of `why`.
+pub(crate) fn instead(why: &str) -> Kept {
+    match reuse::as_deployed(run::PLAN).and_then(|bytes| load::started_from(&bytes)) {
+        Ok(kept) => limited(
+            kept,
+            format!("{why}; the units that came with the snapshot are started"),
+        ),
+        Err(_) => nothing_but_a_login(format!("{why}; only a rescue login is started")),
+    }
+}
+
+/// The same, known not to be what the unit files say.
+fn limited(mut kept: Kept, why: String) -> Kept {
+    kept.plan.problems.insert(0, why.clone());
+    kept.settings.rescue = Some(why);
+    kept
+}
+
+fn nothing_but_a_login(why: String) -> Kept {
     let settings = Settings {
         default_group: RESCUE.to_owned(),
         rescue: Some(why.clone()),
@@ -73,7 +93,7 @@ mod tests {
             file: "rescue.toml".to_owned(),
             text: include_str!("planner/rescue.toml").to_owned(),
         };
-        let kept = instead("because".to_owned());
+        let kept = nothing_but_a_login("because".to_owned());
         assert_eq!(kept.plan.units, compile(&[source], &[]).units);
         assert_eq!(kept.plan.problems, ["because"]);
         assert_eq!(kept.plan.find(&kept.settings.default_group), Some(0));

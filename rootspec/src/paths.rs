@@ -34,6 +34,8 @@ pub mod store {
     pub const META: &str = "meta.toml";
     /// In a snapshot's directory: name and note, where they were changed after it was published.
     pub const LABEL: &str = "label.toml";
+    /// In a snapshot's directory: the boot plan of its own units, compiled when it was last deployed.
+    pub const PLAN: &str = "plan";
     /// In the directory of a deleted snapshot: when it was deleted.
     pub const GONE: &str = "gone.toml";
     /// In the directory of a deleted snapshot: the live `/etc` it had as a deployment.
@@ -73,6 +75,8 @@ pub mod esp {
 pub mod run {
     /// The boot report, written by the boot stage.
     pub const BOOT_REPORT: &str = "/run/rootctl/boot.toml";
+    /// The boot plan that was compiled when the running snapshot was deployed, if there is one.
+    pub const PLAN: &str = "/run/rootctl/plan";
     /// Where the boot stage keeps the read-only root under an overlay.
     pub const LOWER: &str = "/run/rootctl/lower";
     /// Control socket of the broker, held by `rinit`.

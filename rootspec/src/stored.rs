@@ -80,14 +80,7 @@ pub struct Origin {
 impl Origin {
     /// Why compiling might give something else now, in words; `None`: it would not. `look` says what is at a path, `None`
     /// where that cannot be told.
-    pub fn change(
-        &self,
-        snapshot: &str,
-        mut look: impl FnMut(&str) -> Option<Found>,
-    ) -> Option<String> {
-        if *self.snapshot != *snapshot {
-            return Some(format!("it is of snapshot {}", self.snapshot));
-        }
+    pub fn change(&self, mut look: impl FnMut(&str) -> Option<Found>) -> Option<String> {
         let same = |input: &Input, now: Option<Found>| match (input.found, now) {
             (Found::Absent, Some(Found::Absent)) => true,
             (Found::There(then), Some(Found::There(now))) => then == now && then.tells(),
@@ -166,14 +159,25 @@ impl<'a> Stored<'a> {
     /// The plan for this boot, if compiling would give the same; else why not, in words. `look` as for [`Origin::change`].
     ///
     /// # Errors
-    /// In words: what has changed, or that the id of this boot, which stands in the plan, is unknown.
+    /// In words: what has changed, or as [`Stored::of_snapshot`].
     pub fn for_boot(
         &self,
         facts: &Facts,
         look: impl FnMut(&str) -> Option<Found>,
     ) -> Result<Vec<u8>, String> {
-        if let Some(change) = self.origin.change(&facts.snapshot, look) {
-            return Err(change);
+        match self.origin.change(look) {
+            Some(change) => Err(change),
+            None => self.of_snapshot(facts),
+        }
+    }
+
+    /// The plan for this boot, whatever has changed since it was compiled.
+    ///
+    /// # Errors
+    /// In words: it is of another snapshot, or the id of this boot, which stands in the plan, is unknown.
+    pub fn of_snapshot(&self, facts: &Facts) -> Result<Vec<u8>, String> {
+        if *self.origin.snapshot != *facts.snapshot {
+            return Err(format!("it is of snapshot {}", self.origin.snapshot));
         }
         let mut kept = self.kept.to_vec();
         match &self.origin.boot {
@@ -240,7 +244,7 @@ mod tests {
             // What an editor leaves that sets the old time again.
             |s| s.changed.1 = 3,
         ];
-        assert_eq!(origin().change("7", look), None);
+        assert_eq!(origin().change(look), None);
         for change in changes {
             let mut now = stamp();
             change(&mut now);
@@ -248,7 +252,7 @@ mod tests {
                 "/there" => Some(Found::There(now)),
                 _ => look(path),
             };
-            let words = origin().change("7", look);
+            let words = origin().change(look);
             assert_eq!(words.as_deref(), Some("/there has changed"), "{now:?}");
         }
         let cases: [(&str, Option<Found>); 4] = [
@@ -259,9 +263,8 @@ mod tests {
         ];
         for (path, found) in cases {
             let look = |asked: &str| if asked == path { found } else { look(asked) };
-            assert!(origin().change("7", look).is_some(), "{path} {found:?}");
+            assert!(origin().change(look).is_some(), "{path} {found:?}");
         }
-        assert!(origin().change("8", look).is_some());
     }
 
     #[test]
@@ -272,7 +275,7 @@ mod tests {
         };
         let mut origin = origin();
         origin.inputs = vec![input("/x", Found::There(coarse))];
-        assert!(origin.change("7", |_| Some(Found::There(coarse))).is_some());
+        assert!(origin.change(|_| Some(Found::There(coarse))).is_some());
     }
 
     #[test]
@@ -339,7 +342,11 @@ mod tests {
         let stored = Stored::new(&facts("7", "b-1"), Vec::new(), &bytes);
         let moved = stored.for_boot(&facts("7", "b-2"), look).unwrap();
         assert_eq!(Kept::from_bytes(&moved).unwrap(), of("b-2"));
-        assert!(stored.for_boot(&facts("7", "none"), look).is_err());
+        for (snapshot, boot) in [("7", "none"), ("8", "b-2")] {
+            let facts = facts(snapshot, boot);
+            assert!(stored.for_boot(&facts, look).is_err(), "{facts:?}");
+            assert!(stored.of_snapshot(&facts).is_err(), "{facts:?}");
+        }
         let without = Kept::default().to_bytes().unwrap();
         let stored = Stored::new(&facts("7", "b-1"), Vec::new(), &without);
         assert_eq!(stored.for_boot(&facts("7", "none"), look), Ok(without));

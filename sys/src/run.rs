@@ -4,8 +4,9 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 /// How much of a program's stderr an error keeps, in bytes: its last words say why.
@@ -23,6 +24,13 @@ pub enum RunError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// It did not end in time, and was killed.
+    Late {
+        /// The command.
+        command: String,
+        /// How long it had.
+        limit: Duration,
+    },
     /// It ended with an error.
     Failed {
         /// The command.
@@ -38,6 +46,10 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start { command, .. } => write!(f, "cannot run {command}"),
+            Self::Late { command, limit } => {
+                let seconds = limit.as_secs_f32();
+                write!(f, "{command} did not end within {seconds} s and was killed")
+            }
             Self::Failed {
                 command,
                 status,
@@ -57,7 +69,7 @@ impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Start { source, .. } => Some(source),
-            Self::Failed { .. } => None,
+            Self::Late { .. } | Self::Failed { .. } => None,
         }
     }
 }
@@ -76,13 +88,24 @@ pub enum Stream {
 /// # Errors
 /// It cannot be started, or ends with anything but 0.
 pub fn output(command: &mut Command) -> Result<Vec<u8>, RunError> {
+    output_within(command, None)
+}
+
+/// As [`output`], of a program that is killed when it takes longer than `limit`.
+///
+/// # Errors
+/// As [`output`]; it took longer.
+pub fn output_within(
+    command: &mut Command,
+    limit: impl Into<Option<Duration>>,
+) -> Result<Vec<u8>, RunError> {
     let mut stdout = Vec::new();
     let mut keep = |stream: Stream, bytes: &[u8]| {
         if stream == Stream::Stdout {
             stdout.extend_from_slice(bytes);
         }
     };
-    let (status, stderr) = run(command, &mut keep)?;
+    let (status, stderr) = run(command, limit.into(), &mut keep)?;
     if status.success() {
         return Ok(stdout);
     }
@@ -102,6 +125,18 @@ pub fn lines(
     command: &mut Command,
     line: &mut dyn FnMut(Stream, &str),
 ) -> Result<ExitStatus, RunError> {
+    lines_within(command, None, line)
+}
+
+/// As [`lines`], of a program that is killed when it takes longer than `limit`.
+///
+/// # Errors
+/// As [`lines`]; it took longer.
+pub fn lines_within(
+    command: &mut Command,
+    limit: impl Into<Option<Duration>>,
+    line: &mut dyn FnMut(Stream, &str),
+) -> Result<ExitStatus, RunError> {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut split = |stream: Stream, bytes: &[u8]| {
         let pending = match stream {
@@ -117,7 +152,7 @@ pub fn lines(
             line(stream, &String::from_utf8_lossy(&whole));
         }
     };
-    let (status, _stderr) = run(command, &mut split)?;
+    let (status, _stderr) = run(command, limit.into(), &mut split)?;
     for (stream, rest) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
         if !rest.is_empty() {
             line(stream, &String::from_utf8_lossy(&rest));
@@ -154,6 +189,7 @@ pub fn shown(command: &Command) -> String {
 /// Starts the program, gives away its output as it comes, waits; returns the end of its stderr too.
 fn run(
     command: &mut Command,
+    limit: Option<Duration>,
     take: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<(ExitStatus, Vec<u8>), RunError> {
     let name = shown(command);
@@ -176,7 +212,16 @@ fn run(
         }
         take(stream, bytes);
     };
-    let drained = drain(&mut child, &mut both);
+    let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let drained = drain(&mut child, end, &mut both);
+    if let (Ok(false), Some(limit)) = (&drained, limit) {
+        child.kill().map_err(failed)?;
+        child.wait().map_err(failed)?;
+        return Err(RunError::Late {
+            command: name,
+            limit,
+        });
+    }
     // Even when its output could not be read, the program must not be left behind unwaited.
     let status = child.wait().map_err(failed)?;
     drained.map_err(failed)?;
@@ -184,14 +229,22 @@ fn run(
     Ok((status, stderr))
 }
 
-/// Reads both pipes until both are closed.
-fn drain(child: &mut Child, take: &mut dyn FnMut(Stream, &[u8])) -> io::Result<()> {
+/// Reads both pipes until both are closed. False: `end` came before that.
+fn drain(
+    child: &mut Child,
+    end: Option<Instant>,
+    take: &mut dyn FnMut(Stream, &[u8]),
+) -> io::Result<bool> {
     let mut out = child.stdout.take();
     let mut err = child.stderr.take();
     let mut buffer = vec![0; 64 * 1024];
     while out.is_some() || err.is_some() {
-        let (out_ready, err_ready) =
-            wait(out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd))?;
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok(false);
+        }
+        let pipes = [out.as_ref().map(AsFd::as_fd), err.as_ref().map(AsFd::as_fd)];
+        let (out_ready, err_ready) = wait(pipes, left)?;
         if out_ready {
             pass_on(&mut out, Stream::Stdout, &mut buffer, take)?;
         }
@@ -199,16 +252,21 @@ fn drain(child: &mut Child, take: &mut dyn FnMut(Stream, &[u8])) -> io::Result<(
             pass_on(&mut err, Stream::Stderr, &mut buffer, take)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
-fn wait(out: Option<BorrowedFd<'_>>, err: Option<BorrowedFd<'_>>) -> io::Result<(bool, bool)> {
+/// Which of the two can be read; neither when `left` is over.
+fn wait(
+    [out, err]: [Option<BorrowedFd<'_>>; 2],
+    left: Option<Duration>,
+) -> io::Result<(bool, bool)> {
     let mut fds: Vec<PollFd<'_>> = out
         .iter()
         .chain(&err)
         .map(|fd| PollFd::new(fd, PollFlags::IN))
         .collect();
-    match poll(&mut fds, None) {
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    match poll(&mut fds, left.as_ref()) {
         Ok(_) => {}
         Err(Errno::INTR) => return Ok((false, false)),
         Err(error) => return Err(error.into()),
@@ -260,6 +318,17 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("/bin/sh -c 'echo first") && text.contains("exit status: 3"));
         assert!(text.ends_with("no room"), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed() {
+        let mut hangs = shell("echo here; exec sleep 1000");
+        let begun = Instant::now();
+        let error = output_within(&mut hangs, Duration::from_millis(200)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(100));
+        let words = "did not end within 0.2 s and was killed";
+        assert!(error.to_string().ends_with(words), "{error}");
+        assert!(output_within(&mut shell("echo here"), Duration::from_secs(100)).is_ok());
     }
 
     #[test]

@@ -22,9 +22,16 @@ fn main() -> std::process::ExitCode {
                 "a_plan_is_kept_after_a_good_boot_and_used_until_something_changes",
                 kept,
             ),
+            test(
+                "where_files_cannot_be_read_the_units_of_the_snapshot_are_started_as_they_were_deployed",
+                deployed,
+            ),
         ],
     )
 }
+
+/// Below the folder of a [`Machine`].
+const PLANNER: &str = "usr/bin/rinit-plan";
 
 /// `/etc`, `/var` and the planner of a machine that is started again and again.
 struct Machine {
@@ -36,10 +43,15 @@ impl Machine {
         let machine = Self {
             folder: Scratch::new("kept")?,
         };
-        for folder in ["etc/rinit/services", "etc/rinit/groups/default.d", "var"] {
+        for folder in [
+            "etc/rinit/services",
+            "etc/rinit/groups/default.d",
+            "usr/bin",
+            "var",
+        ] {
             fs::create_dir_all(machine.folder.join(folder)).context("cannot make a folder")?;
         }
-        fs::copy(programs::planner()?, machine.folder.join("rinit-plan")).context("no planner")?;
+        fs::copy(programs::planner()?, machine.folder.join(PLANNER)).context("no planner")?;
         let keeper = paths::workspace().join("services/keep-plan.toml");
         fs::copy(keeper, machine.unit("keep-plan")).context("there is no keep-plan")?;
         machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n")?;
@@ -76,22 +88,44 @@ impl Machine {
         self.folder.join("var/lib/rinit/plan")
     }
 
-    /// One start; `kept`: from the plan that was kept.
-    fn boot(&self, kept: bool) -> Result<Inside> {
-        let recipe = Recipe::new(&["/usr/bin/rinit"])
+    /// What a deploy would leave.
+    fn deploy(&self) -> Result<()> {
+        let mut planner = run::command(
+            &programs::planner()?.display().to_string(),
+            ["--keep", "--snapshot", "none", "--root"],
+        );
+        let output = planner.arg(self.folder.join(".")).output();
+        let output = output.context("cannot start the planner")?;
+        ensure!(output.status.success(), "{output:?}");
+        let file = self.folder.join("deployed");
+        fs::write(file, output.stdout).context("cannot write a plan")
+    }
+
+    /// One start, up to the first words of rinit.
+    fn start(&self, words: &str) -> Result<Inside> {
+        let mut recipe = Recipe::new(&["/usr/bin/rinit"])
             .copy(&programs::rinit()?, "/usr/bin/rinit")
             .bind(&self.folder.join("etc"), "/etc")
             .bind(&self.folder.join("var"), "/var")
-            .bind(&self.folder.join("rinit-plan"), "/usr/bin/rinit-plan");
+            .bind(&self.folder.join(PLANNER), "/usr/bin/rinit-plan");
+        let deployed = self.folder.join("deployed");
+        if deployed.exists() {
+            recipe = recipe.bind(&deployed, "/run/rootctl/plan");
+        }
         let mut ns = Namespace::start(&recipe)?;
+        ns.console.expect(words, SOON)?;
+        Ok(Inside { ns })
+    }
+
+    /// One start; `kept`: from the plan that was kept.
+    fn boot(&self, kept: bool) -> Result<Inside> {
         let end = if kept {
             ", by the plan that was kept"
         } else {
             ""
         };
         let words = format!("starts the group default of 3 units{end}\n");
-        ns.console.expect(&words, SOON)?;
-        let inside = Inside { ns };
+        let inside = self.start(&words)?;
         inside.until("the boot is good", || {
             Ok(inside.call("Overview", &json!({}))?["verdict"] == "good")
         })?;
@@ -137,6 +171,25 @@ fn kept() -> Result<Outcome> {
     fs::remove_file(machine.plan()).context("cannot remove the plan")?;
     run::quiet(run::command("mkfifo", ["-m", "0600"]).arg(machine.plan()))?;
     machine.boot(false)?;
+    Ok(Outcome::Passed)
+}
+
+fn deployed() -> Result<Outcome> {
+    let machine = Machine::new()?;
+    machine.deploy()?;
+    machine.said(&machine.boot(true)?, "one")?;
+    machine.say("changed")?;
+    machine.write(PLANNER, "#!/bin/sh\nexit 3\n")?;
+    let inside = machine.start("the units that came with the snapshot are started")?;
+    machine.said(&inside, "one")?;
+    inside.until("the verdict says why", || {
+        let overview = inside.call("Overview", &json!({}))?;
+        let why = overview["problems"][0].to_string();
+        Ok(overview["verdict"] == "degraded" && why.contains("rinit-plan died"))
+    })?;
+    drop(inside);
+    machine.write("deployed", "rstor\n no plan")?;
+    machine.start("only a rescue login is started")?;
     Ok(Outcome::Passed)
 }
 

@@ -48,6 +48,10 @@ fn main() -> std::process::ExitCode {
             ),
             test("an_ordinary_boot_writes_nothing", writes_nothing),
             test(
+                "the_plan_of_the_snapshot_that_boots_is_passed_on",
+                passes_plan_on,
+            ),
+            test(
                 "a_writable_root_that_cannot_be_made_leaves_the_snapshot_bootable",
                 no_folder_for_roots,
             ),
@@ -350,6 +354,22 @@ fn stuck_menu() -> Result<Outcome> {
         1,
         &["still starts this trial", "no snapshot can be started"],
     )?;
+    Ok(Outcome::Passed)
+}
+
+fn passes_plan_on() -> Result<Outcome> {
+    let image = StoreImage::new()?;
+    image.edit(|top| {
+        for (id, text) in [(1, "one"), (2, "two")] {
+            let file = top.join(format!("{}/{}/{id}/plan", names::DIR, names::SNAPS));
+            fs::write(file, text).context("cannot write a plan")?;
+        }
+        Ok(())
+    })?;
+    let run = boot(&image, "rootctl.snap=2")?;
+    let script = "cat /run/rootctl/plan; busybox stat -c ' %a' /run/rootctl/plan";
+    let seen = run.good()?.sh(script)?;
+    ensure!(seen.trim() == "two 600", "{seen}");
     Ok(Outcome::Passed)
 }
 

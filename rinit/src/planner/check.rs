@@ -10,6 +10,7 @@ use rootspec::protocol::units::Checked;
 
 use crate::folders::Places;
 use crate::gather::gather;
+use crate::seen;
 
 /// What is asked.
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ fn check(dirs: &[String], asleep: bool) -> Checked {
     } else {
         Places::of(dirs)
     };
-    let read = gather(&places);
+    let read = gather(&places, seen::facts());
     let look: fn(&str) -> Found = if asleep {
         |path| look(path, true)
     } else {

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use rootspec::compile::{DropIn, Enabled, Files, Problem, Source};
+use rootspec::compile::{DropIn, Enabled, Facts, Files, Problem, Source};
 use rootspec::{UnitName, paths};
 
 use crate::reader::Reader;
-use crate::seen;
 
 /// Largest file, in bytes.
 pub(crate) const FILE: u64 = 1 << 20;
@@ -51,14 +50,19 @@ impl Places {
 }
 
 /// Reads everything. What cannot be read is among the problems.
-pub(crate) fn read(places: &Places, reader: &mut Reader, problems: &mut Vec<Problem>) -> Files {
+pub(crate) fn read(
+    places: &Places,
+    facts: Facts,
+    reader: &mut Reader,
+    problems: &mut Vec<Problem>,
+) -> Files {
     let mut folders = Folders { reader, problems };
     let (sources, drop_ins) = folders.units(&places.units);
     Files {
         sources,
         drop_ins,
         enabled: folders.enabled(&places.groups),
-        facts: seen::facts(),
+        facts,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything read and compiled: what a boot starts from, and what the linter looks at.
 
-use rootspec::compile::{Compiled, Files, Problem, Source};
+use rootspec::compile::{Compiled, Facts, Files, Problem, Source};
 use rootspec::kept::Kept;
 use rootspec::paths;
 use rootspec::plan::RESCUE;
@@ -44,8 +44,8 @@ fn rescue_source() -> Option<Source> {
     })
 }
 
-/// Reads everything and compiles it.
-pub(crate) fn gather(places: &Places) -> Gathered {
+/// Reads everything and compiles it. `facts`: what words in braces stand for.
+pub(crate) fn gather(places: &Places, facts: Facts) -> Gathered {
     let mut problems = Vec::new();
     let mut reader = Reader::default();
     // Another one may compile otherwise.
@@ -64,7 +64,7 @@ pub(crate) fn gather(places: &Places) -> Gathered {
         problems.push(Problem::of("", problem));
         Settings::default()
     });
-    let mut files = folders::read(places, &mut reader, &mut problems);
+    let mut files = folders::read(places, facts, &mut reader, &mut problems);
     let mut compiled = files.compile();
     if places.boots && compiled.plan.find(&settings.default_group).is_none() {
         // The rest stays usable, so that a snapshot on trial can still be rejected.
@@ -115,14 +115,14 @@ mod tests {
             accounts: at("etc"),
             boots: true,
         };
-        let plan = gather(&places).into_kept().plan;
+        let plan = gather(&places, Facts::default()).into_kept().plan;
         let names: Vec<&str> = plan.units.iter().map(|unit| &*unit.name).collect();
         assert_eq!(names, ["a", "default"]);
         assert_eq!(plan.units[0].exec().unwrap().start, [["/etc"]]);
         assert_eq!(plan.units[1].wants, [0]);
         assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
         std::fs::write(at("etc/default.toml"), "schema = 9\n").unwrap();
-        let kept = gather(&places).into_kept();
+        let kept = gather(&places, Facts::default()).into_kept();
         assert_eq!(kept.settings.default_group, "rescue");
         assert!(kept.settings.rescue.is_some() && kept.plan.find("a").is_some());
         std::fs::remove_dir_all(dir).unwrap();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rootspec::compile::Facts;
 use rootspec::kept::KeptError;
 use rootspec::stored::{Origin, Stored};
 
@@ -12,47 +13,36 @@ use crate::gather::gather;
 /// How often it is read again because somebody has just changed something.
 const ROUNDS: u32 = 5;
 
-/// Compiles the files of `places` and keeps the plan at `path`. Returns what was done, in words.
-///
-/// # Errors
-/// In words: it cannot be encoded or written.
-pub(crate) fn keep(places: &Places, path: &str) -> Result<String, String> {
-    for _ in 0..ROUNDS {
-        match compiled(places) {
-            Ok(bytes) => return write(path, &bytes),
-            Err(Not::Wanted(why)) => return Ok(format!("the plan is not kept: {why}")),
-            Err(Not::Possible(why)) => return Err(why),
-            Err(Not::Yet(wait)) => std::thread::sleep(wait),
-        }
-    }
-    Ok("the plan is not kept: unit files are being changed".to_owned())
-}
-
 /// Why there is nothing to keep.
-enum Not {
-    /// Files were changed so recently that a later change might not be seen.
-    Yet(Duration),
+#[derive(Debug)]
+pub(crate) enum Not {
     /// A boot should not start from it, or not without reading the files.
     Wanted(String),
     /// It cannot be encoded.
     Possible(String),
 }
 
-fn compiled(places: &Places) -> Result<Vec<u8>, Not> {
-    let mut read = gather(places);
-    if let Some(why) = &read.settings.rescue {
-        return Err(Not::Wanted(why.clone()));
-    }
-    let facts = read.files.facts.clone();
-    let inputs = std::mem::take(&mut read.reader).into_inputs();
-    let inputs = inputs.map_err(Not::Wanted)?;
+/// Compiles the files of `places`; what is just being changed is waited for.
+///
+/// # Errors
+/// Why there is nothing to keep.
+pub(crate) fn compiled(places: &Places, facts: &Facts) -> Result<Vec<u8>, Not> {
     let encoding = |why: KeptError| Not::Possible(why.to_string());
-    let kept = read.into_kept().to_bytes().map_err(encoding)?;
-    let stored = Stored::new(&facts, inputs, &kept);
-    match unsettled(&stored.origin) {
-        Duration::ZERO => stored.to_bytes().map_err(encoding),
-        wait => Err(Not::Yet(wait)),
+    for _ in 0..ROUNDS {
+        let mut read = gather(places, facts.clone());
+        if let Some(why) = &read.settings.rescue {
+            return Err(Not::Wanted(why.clone()));
+        }
+        let inputs = std::mem::take(&mut read.reader).into_inputs();
+        let inputs = inputs.map_err(Not::Wanted)?;
+        let kept = read.into_kept().to_bytes().map_err(encoding)?;
+        let stored = Stored::new(facts, inputs, &kept);
+        match unsettled(&stored.origin) {
+            Duration::ZERO => return stored.to_bytes().map_err(encoding),
+            wait => std::thread::sleep(wait),
+        }
     }
+    Err(Not::Wanted("unit files are being changed".to_owned()))
 }
 
 fn unsettled(origin: &Origin) -> Duration {
@@ -61,8 +51,11 @@ fn unsettled(origin: &Origin) -> Duration {
     Duration::from_millis(u64::try_from(origin.unsettled(now)).unwrap_or_default())
 }
 
-/// Writes what is new.
-fn write(path: &str, bytes: &[u8]) -> Result<String, String> {
+/// Keeps it at `path`, if it is new. Returns what was done, in words.
+///
+/// # Errors
+/// In words: it cannot be written.
+pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<String, String> {
     let limit = rootspec::stored::MAX_SIZE;
     if sys::fs::read_own(path, limit).is_ok_and(|old| old == bytes) {
         return Ok(format!("the plan in {path} is as it was"));
@@ -78,7 +71,8 @@ fn write(path: &str, bytes: &[u8]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reuse::unchanged;
+    use crate::reuse::{as_deployed, unchanged};
+    use crate::seen;
     use rootspec::kept::Kept;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -124,7 +118,11 @@ mod tests {
         }
 
         fn keep(&self) -> String {
-            keep(&self.places(), &self.at("plan")).unwrap()
+            match compiled(&self.places(), &seen::facts()) {
+                Ok(bytes) => write(&self.at("plan"), &bytes).unwrap(),
+                Err(Not::Wanted(why)) => why,
+                Err(Not::Possible(why)) => panic!("{why}"),
+            }
         }
 
         fn reuse(&self) -> Result<Vec<u8>, String> {
@@ -212,7 +210,7 @@ mod tests {
                 tree.keep()
             );
             let kept = Kept::from_bytes(&tree.reuse().unwrap()).unwrap();
-            assert_eq!(kept, gather(&tree.places()).into_kept());
+            assert_eq!(kept, gather(&tree.places(), seen::facts()).into_kept());
         }
     }
 
@@ -255,6 +253,7 @@ mod tests {
             change(tree);
             let why = tree.reuse().expect_err(name);
             assert!(why.ends_with("has changed"), "{name}: {why}");
+            assert!(as_deployed(&tree.at("plan")).is_ok(), "{name}");
         }
     }
 

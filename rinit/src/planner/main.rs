@@ -33,6 +33,7 @@ mod times;
 use std::io::Write;
 use std::process::ExitCode;
 
+use rootspec::compile::Facts;
 use rootspec::paths::KEPT_PLAN;
 
 use crate::folders::Places;
@@ -47,6 +48,8 @@ Usage: rinit-plan --check [--json] [--root ROOT] [DIR...]
        rinit-plan --keep
                         keeps it in /var/lib/rinit/plan: the next boot starts from that, if nothing
                         it was made from has changed
+       rinit-plan --keep --snapshot NUMBER --root ROOT
+                        the same of a root that does not run, to standard output; a deploy asks so
        rinit-plan --times
                         writes what timers depend on: the time zone, and when they last elapsed
        rinit-plan --version
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         ["--check", words @ ..] => check(words),
         ["--output", "-"] => output(),
         ["--keep"] => keep(),
+        ["--keep", "--snapshot", number, "--root", root] => keep_for_deploy(number, root),
         ["--times"] => write_out(times::read().to_bytes()),
         ["--version"] => say(
             concat!("rinit-plan ", env!("CARGO_PKG_VERSION"), "\n"),
@@ -90,7 +94,7 @@ fn check(words: &[&str]) -> ExitCode {
 
 /// What `rinit` asks for.
 fn output() -> ExitCode {
-    let kept = gather::gather(&Places::default()).into_kept();
+    let kept = gather::gather(&Places::default(), seen::facts()).into_kept();
     write_out(kept.to_bytes().map_err(|error| sys::chain(&error)))
 }
 
@@ -108,9 +112,31 @@ fn write_out(bytes: Result<Vec<u8>, String>) -> ExitCode {
 
 /// For the next boot.
 fn keep() -> ExitCode {
-    match keep::keep(&Places::default(), KEPT_PLAN) {
+    let answer = match keep::compiled(&Places::default(), &seen::facts()) {
+        Ok(bytes) => keep::write(KEPT_PLAN, &bytes),
+        Err(keep::Not::Wanted(why)) => Ok(format!("the plan is not kept: {why}")),
+        Err(keep::Not::Possible(why)) => Err(why),
+    };
+    match answer {
         Ok(done) => say(&format!("{done}\n"), true),
         Err(why) => failed(&why),
+    }
+}
+
+/// For the boots of a snapshot that does not run.
+fn keep_for_deploy(number: &str, root: &str) -> ExitCode {
+    // The id of this boot stands in the plan until it is exchanged for that of the boot that uses it.
+    let facts = Facts {
+        snapshot: number.to_owned(),
+        ..seen::facts()
+    };
+    if let Err(error) = sys::switchroot::chroot(root) {
+        return failed(&sys::chain(&error));
+    }
+    match keep::compiled(&Places::default(), &facts) {
+        Ok(bytes) if std::io::stdout().write_all(&bytes).is_ok() => ExitCode::SUCCESS,
+        Ok(_) => failed("cannot write the plan"),
+        Err(keep::Not::Wanted(why) | keep::Not::Possible(why)) => failed(&why),
     }
 }
 

@@ -3,16 +3,22 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use rootspec::SnapshotId;
+use rootspec::kept::KeptError;
 use rootspec::paths::{program, store as names};
 use rootspec::protocol::store::One;
 use rootspec::protocol::units::{Checked, UnitProblem, WARNING};
+use rootspec::stored::Stored;
 use sys::run::Stream;
 
 use crate::guard::Guard;
 use crate::session::Session;
+
+/// How long the program of a snapshot may take: it reads a few hundred small files.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What is wrong with the units of a snapshot, for `rootctl svc check --snapshot`.
 pub(crate) fn check(session: &Session, ask: &One) -> Result<Checked> {
@@ -72,17 +78,57 @@ fn look(session: &Session, id: SnapshotId) -> Result<Result<Checked, String>> {
     Ok(ask(&session.store.snapshot(id).join(names::ROOT)))
 }
 
-/// Asks the `rinit-plan` in `root`. It enters the root itself: it is a static program, and needs nothing of ours.
-fn ask(root: &Path) -> Result<Checked, String> {
+/// Has the snapshot's own `rinit-plan` compile its units, and puts the plan beside its root, from where the boot stage
+/// passes it on. Nothing depends on it but time, and a boot that cannot read its files: what is in the way is returned.
+pub(crate) fn keep_plan(session: &Session, id: SnapshotId) -> Result<Option<String>> {
+    if session.whole(id)?.image.is_some() {
+        return Ok(None);
+    }
+    session.lock()?;
+    let dir = session.store.snapshot(id);
+    match compiled(&dir.join(names::ROOT), id) {
+        Ok(bytes) => sys::fs::write_atomic(dir.join(names::PLAN), &bytes, 0o600)?,
+        Err(why) => {
+            // One of an earlier deploy, which may have been in mode `rw` since.
+            std::fs::remove_file(dir.join(names::PLAN)).ok();
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
+}
+
+fn compiled(root: &Path, id: SnapshotId) -> Result<Vec<u8>, String> {
+    let mut command = planner(root, &["--keep", "--snapshot", &id.to_string()]);
+    let bytes = sys::run::output_within(&mut command, LIMIT).map_err(|error| sys::chain(&error))?;
+    let found = Stored::from_bytes(&bytes).map(|stored| stored.origin.snapshot);
+    match found {
+        // A newer one than ours: its own boot stage and rinit will understand it.
+        Err(KeptError::Version(_)) => Ok(bytes),
+        Ok(snapshot) if *snapshot == *id.to_string() => Ok(bytes),
+        Ok(_) => Err("it compiled the plan of another snapshot".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// The `rinit-plan` in `root`, asked about it. It enters the root itself: it is a static program, and needs nothing of
+/// ours.
+fn planner(root: &Path, words: &[&str]) -> Command {
     let planner = root.join(program::PLANNER.trim_start_matches('/'));
     let mut command = Command::new(&planner);
     command
-        .args(["--check", "--json", "--root"])
+        .args(words)
+        .arg("--root")
         .arg(root)
         .env_clear()
         .current_dir("/");
+    command
+}
+
+/// Asks the `rinit-plan` in `root` what is wrong.
+fn ask(root: &Path) -> Result<Checked, String> {
+    let mut command = planner(root, &["--check", "--json"]);
     let (mut answer, mut words) = (String::new(), String::new());
-    let asked = sys::run::lines(&mut command, &mut |stream, line| match stream {
+    let asked = sys::run::lines_within(&mut command, LIMIT, &mut |stream, line| match stream {
         Stream::Stdout => answer.push_str(line),
         Stream::Stderr => words = line.to_owned(),
     });
@@ -102,7 +148,7 @@ mod tests {
     use crate::tree::testdir::TestDir;
     use std::os::unix::fs::PermissionsExt;
 
-    fn planner(name: &str, script: &str) -> TestDir {
+    fn planner_of(name: &str, script: &str) -> TestDir {
         let dir = TestDir::new(name);
         let path = dir.path().join("usr/bin/rinit-plan");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -113,11 +159,39 @@ mod tests {
 
     #[test]
     fn the_answer_counts_whatever_the_exit_status() {
-        let dir = planner(
+        let dir = planner_of(
             "units-answer",
             "#!/bin/sh\necho '{\"units\": 3, \"problems\":'\necho '[], \"later\": 1}'\nexit 1\n",
         );
         assert_eq!(ask(dir.path()).unwrap().units, 3);
+    }
+
+    #[test]
+    fn a_plan_is_taken_only_if_it_is_whole_and_of_this_snapshot() {
+        let id = SnapshotId::new(7).unwrap();
+        let of = |snapshot: &str| {
+            let facts = rootspec::units::Facts {
+                snapshot: snapshot.to_owned(),
+                boot: String::new(),
+            };
+            Stored::new(&facts, Vec::new(), b"plan").to_bytes().unwrap()
+        };
+        for (name, bytes, words) in [
+            ("plan-good", of("7"), None),
+            ("plan-other", of("8"), Some("another snapshot")),
+            ("plan-cut", of("7")[..20].to_vec(), Some("damaged")),
+        ] {
+            let script = "#!/bin/sh\n[ \"$1 $2 $3\" = \"--keep --snapshot 7\" ] || exit 2\nexec cat \"$5/plan\"\n";
+            let dir = planner_of(name, script);
+            std::fs::write(dir.path().join("plan"), &bytes).unwrap();
+            match (compiled(dir.path(), id), words) {
+                (Ok(taken), None) => assert_eq!(taken, bytes),
+                (Err(why), Some(words)) => assert!(why.contains(words), "{why}"),
+                (other, _) => panic!("{name}: {other:?}"),
+            }
+        }
+        let why = compiled(planner_of("plan-old", "#!/bin/sh\nexit 2\n").path(), id);
+        assert!(why.unwrap_err().contains("/usr/bin/rinit-plan"));
     }
 
     #[test]
@@ -127,7 +201,7 @@ mod tests {
             ("units-usage", "#!/bin/sh\necho usage >&2; exit 2\n"),
             ("units-none", "no program"),
         ] {
-            let why = ask(planner(name, script).path()).unwrap_err();
+            let why = ask(planner_of(name, script).path()).unwrap_err();
             assert!(why.contains("/usr/bin/rinit-plan"), "{why}");
         }
     }

@@ -438,10 +438,10 @@ fn units_are_checked() {
             "the units of snapshot 1 cannot be checked",
             "/usr/bin/rinit-plan",
         ]);
-    bench
-        .rootctl(&["deploy", "odd"])
-        .code(0)
-        .says(&["warning: web.toml:4:1: gone"]);
+    bench.rootctl(&["deploy", "odd"]).code(0).says(&[
+        "warning: web.toml:4:1: gone",
+        "no plan could be compiled: this is no boot plan",
+    ]);
     bench
         .rootctl(&["deploy", "broken", "--unchecked"])
         .code(0)

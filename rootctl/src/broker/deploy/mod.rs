@@ -86,6 +86,11 @@ pub(crate) fn deploy(
     if sealing.is_some() {
         seal::seal(session, id, progress)?;
     }
+    if let Some(why) = units::keep_plan(session, id)? {
+        progress.step(&format!(
+            "boots of snapshot {id} read all unit files, as no plan could be compiled: {why}"
+        ));
+    }
     progress.step(&format!(
         "E0 add to the shared /var what snapshot {id} brings"
     ));
