@@ -26,6 +26,7 @@ use sys::kernel::{Kernel, Linux};
 use sys::power::{self, ThreeKeys};
 use sys::process::Wait;
 use sys::signal::Signals;
+use sys::watchdog::Watchdog;
 
 use crate::confirm::Confirmation;
 use crate::control::Control;
@@ -40,6 +41,7 @@ use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
 use crate::timers::Timers;
 use crate::voice::{self, Voice};
+use crate::watchdog::{self, Guard};
 use crate::{rescue, setup, words};
 
 const SIGNALS: u64 = token::OTHERS;
@@ -85,6 +87,8 @@ pub(crate) struct Init {
     pub(crate) times: Times,
     pub(crate) shutdown: Option<Shutdown>,
     pub(crate) voice: Voice,
+    /// The hardware watchdog, if it is wanted.
+    watchdog: Option<Guard<Watchdog>>,
     pub(crate) logs: Logs,
     signals: Signals,
     pub(crate) gate: Gate<UnitId>,
@@ -263,6 +267,7 @@ impl Init {
             // Its file may have been replaced since (proc_pid_exe(5)): then the new one is meant.
             |path| path.display().to_string().replace(" (deleted)", ""),
         );
+        let watchdog = settings.watchdog.map(Guard::new);
         let hands = Hands::new(kernel, plan.units.len(), &cmdline);
         let timers = Timers::new(&plan);
         let now = sys::timer::now();
@@ -280,6 +285,7 @@ impl Init {
             },
             shutdown: None,
             voice,
+            watchdog,
             logs: Logs::new(program.clone(), log_max),
             signals,
             gate: Gate::new(rules, trial, began),
@@ -322,6 +328,7 @@ impl Init {
         }
         let (units, group) = (plan.units.len(), plan.find(&self.settings.default_group));
         self.all.hands.listen(plan);
+        self.watch_over(false);
         self.all.handle(Event::Loaded);
         self.begin_timers();
         if found {
@@ -361,6 +368,7 @@ impl Init {
             for happening in &happenings {
                 self.guarded(|init| init.came(*happening));
             }
+            self.guarded(Self::ping);
             self.guarded(Self::lap);
             self.guarded(Self::go_on_down);
             // Not guarded, and nothing in it but this: whatever goes wrong elsewhere, a shutdown ends.
@@ -405,8 +413,54 @@ impl Init {
             self.children.then_some(now),
             self.reexec.as_ref().and_then(Reexec::due),
             self.spare.due(),
+            self.watchdog.as_ref().and_then(Guard::due),
         ];
         all.into_iter().flatten().min()
+    }
+
+    /// Puts the watchdog to work, if it is wanted. `loud`: its absence is told; its driver may come late.
+    fn watch_over(&mut self, loud: bool) {
+        let now = sys::timer::now();
+        let Some(guard) = &mut self.watchdog else {
+            return;
+        };
+        match guard.start(now, || Watchdog::open(watchdog::DEVICE)) {
+            Ok(Some(words)) => self.voice.note(&words),
+            Ok(None) => {}
+            Err(error) if loud => {
+                let text = sys::chain(&error);
+                self.voice
+                    .shout(&format!("no watchdog looks after this machine: {text}"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn ping(&mut self) {
+        let now = sys::timer::now();
+        if let Some(Err(error)) = self.watchdog.as_mut().map(|guard| guard.ping(now)) {
+            let text = sys::chain(&error);
+            self.voice
+                .shout(&format!("the watchdog is given up: {text}"));
+        }
+    }
+
+    /// The loop ends: what follows is not pinged.
+    fn leave_watchdog(&mut self, how: End) {
+        let now = sys::timer::now();
+        let Some(guard) = &mut self.watchdog else {
+            return;
+        };
+        match how {
+            End::Reboot | End::PowerOff => guard.leave(now),
+            End::Halt => {
+                if let Err(error) = guard.stop() {
+                    let text = sys::chain(&error);
+                    self.voice
+                        .shout(&format!("{text}; the machine will be reset"));
+                }
+            }
+        }
     }
 
     fn came(&mut self, happening: Happening) {
@@ -580,6 +634,7 @@ impl Init {
             }
             self.tell_news();
             self.feed_logger();
+            self.leave_watchdog(how);
             crate::shutdown::finish(self, how);
         };
         crate::shutdown::surely(orderly, || crate::shutdown::directly(how));
@@ -681,6 +736,7 @@ impl Init {
         let name = &self.settings.default_group;
         let text = format!("the group {name} is {}", record.state_word());
         self.voice.note(&text);
+        self.watch_over(true);
         if !self.staged {
             self.staged = true;
             if let Err(error) = crate::shutdown::prepare(self.program.clone()) {

@@ -22,6 +22,7 @@
 //! | `voice` | what `rinit` says itself |
 //! | `ask` | one question to a unit, asked by a process of its own |
 //! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
+//! | `watchdog` | the device that resets the machine when the loop stands still |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //!
 //! One program, five roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program), the
@@ -50,6 +51,7 @@ mod supervisor;
 mod timers;
 mod timetable;
 mod voice;
+mod watchdog;
 mod words;
 
 use std::convert::Infallible;

@@ -13,9 +13,11 @@ pub struct Settings {
     pub confirm_deadline: u64,
     /// Most bytes that all logs together may take.
     pub log_max: u64,
+    /// Seconds of silence after which the hardware watchdog resets the machine; absent: it is not used.
+    pub watchdog: Option<u32>,
     /// Group id of those who may change things, beside root.
     pub control_gid: Option<u32>,
-    /// Why only a rescue login is started.
+    /// Why something else is started than the unit files say: a rescue login, or the units of the snapshot alone.
     pub rescue: Option<String>,
 }
 
@@ -26,6 +28,7 @@ impl Default for Settings {
             shutdown_deadline: 90_000,
             confirm_deadline: 300_000,
             log_max: 256 << 20,
+            watchdog: None,
             control_gid: None,
             rescue: None,
         }

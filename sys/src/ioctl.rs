@@ -1,9 +1,9 @@
-//! The three shapes of ioctl this crate uses, so that each call site makes one promise.
+//! The four shapes of ioctl this crate uses, so that each call site makes one promise.
 
 use std::os::fd::AsFd;
 
 use rustix::io::Result;
-use rustix::ioctl::{Getter, NoArg, Opcode, Setter, ioctl};
+use rustix::ioctl::{Getter, NoArg, Opcode, Setter, Updater, ioctl};
 
 /// Passes one value to the kernel.
 ///
@@ -23,6 +23,17 @@ pub(crate) unsafe fn set<const OP: Opcode, T>(fd: impl AsFd, value: T) -> Result
 pub(crate) unsafe fn get<const OP: Opcode, T>(fd: impl AsFd) -> Result<T> {
     // SAFETY: the caller promises that OP and T belong together.
     let call = unsafe { Getter::<OP, T>::new() };
+    // SAFETY: the same promise.
+    unsafe { ioctl(fd, call) }
+}
+
+/// Passes one value to the kernel, which puts another one in its place.
+///
+/// # Safety
+/// `OP` must read one `T` and write one whole `T` or nothing.
+pub(crate) unsafe fn exchange<const OP: Opcode, T>(fd: impl AsFd, value: &mut T) -> Result<()> {
+    // SAFETY: the caller promises that OP and T belong together.
+    let call = unsafe { Updater::<OP, T>::new(value) };
     // SAFETY: the same promise.
     unsafe { ioctl(fd, call) }
 }

@@ -28,6 +28,7 @@
 //! | `uevent` | the kernel's messages about devices |
 //! | `module` | inserting kernel modules |
 //! | `loopdev` | an image file as a block device |
+//! | `watchdog` | the device that resets a machine which stands still |
 //! | `console` | saying something on every console without ever waiting for it |
 //! | `terminal` | pseudo-terminals, raw mode, bytes between two terminals |
 //! | `efivar` | EFI variables |
@@ -89,6 +90,7 @@ pub mod terminal;
 pub mod timer;
 pub mod tree;
 pub mod uevent;
+pub mod watchdog;
 
 #[cfg(test)]
 mod testdir;

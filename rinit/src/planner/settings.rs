@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 /// All logs together may always take so many bytes: less would be none.
 const SMALLEST_LOGS: u64 = 1 << 20;
+/// Times a watchdog may have, in milliseconds: shorter ones would reset a machine that is only busy.
+const WATCHDOG: std::ops::RangeInclusive<u64> = 5_000..=600_000;
 
 /// The file as written.
 #[derive(Deserialize, Default)]
@@ -25,6 +27,7 @@ struct Manager {
     shutdown_deadline: Option<Millis>,
     confirm_deadline: Option<Millis>,
     log_max: Option<Size>,
+    watchdog: Option<Millis>,
 }
 
 #[derive(Deserialize, Default)]
@@ -54,6 +57,14 @@ pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Set
     if let Some(most) = written.manager.log_max {
         settings.log_max = most.0.max(SMALLEST_LOGS);
     }
+    if let Some(time) = written.manager.watchdog.filter(|time| time.0 != u64::MAX) {
+        if !WATCHDOG.contains(&time.0) {
+            return Err(format!(
+                "{SETTINGS}: manager.watchdog is 5 s to 10 min, or \"off\""
+            ));
+        }
+        settings.watchdog = u32::try_from(time.0.div_ceil(1_000)).ok();
+    }
     if let Some(name) = written.control.group {
         let found = gid(&name);
         if found.is_none() {
@@ -79,6 +90,23 @@ mod tests {
         );
         assert_eq!(settings.confirm_deadline, 3_600_000);
         assert_eq!(settings.log_max, 32 << 20);
+    }
+
+    #[test]
+    fn a_watchdog_is_off_unless_its_time_makes_sense() {
+        let watchdog = |value: &str| {
+            let text = format!("[manager]\nwatchdog = {value}\n");
+            parse(&text, |_| None).map(|settings| settings.watchdog)
+        };
+        assert_eq!(parse("", |_| None).unwrap().watchdog, None);
+        assert_eq!(watchdog("\"off\""), Ok(None));
+        assert_eq!(watchdog("\"30s\""), Ok(Some(30)));
+        for value in ["\"1s\"", "\"1h\"", "30", "true"] {
+            assert!(
+                watchdog(value).unwrap_err().contains("rinit.toml"),
+                "{value}"
+            );
+        }
     }
 
     #[test]
