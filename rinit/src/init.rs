@@ -174,7 +174,7 @@ pub(crate) fn resume(arrival: &Arrival) -> sys::error::Result<Infallible> {
         let kept = loaded.map(|loaded| loaded.kept);
         Definitions {
             kept: kept.unwrap_or_else(|why| {
-                rescue::instead(format!("the unit files could not be read: {why}"))
+                rescue::instead(&format!("the unit files could not be read: {why}"))
             }),
             successors: Vec::new(),
         }
@@ -419,7 +419,7 @@ impl Init {
     }
 
     /// Puts the watchdog to work, if it is wanted. `loud`: its absence is told; its driver may come late.
-    fn watch_over(&mut self, loud: bool) {
+    pub(crate) fn watch_over(&mut self, loud: bool) {
         let now = sys::timer::now();
         let Some(guard) = &mut self.watchdog else {
             return;
@@ -446,14 +446,15 @@ impl Init {
     }
 
     /// The loop ends: what follows is not pinged.
-    fn leave_watchdog(&mut self, how: End) {
+    fn leave_watchdog(&mut self, how: How) {
         let now = sys::timer::now();
         let Some(guard) = &mut self.watchdog else {
             return;
         };
         match how {
-            End::Reboot | End::PowerOff => guard.leave(now),
-            End::Halt => {
+            // Whoever comes next takes it over, or the machine is reset.
+            How::Reboot | How::PowerOff | How::Kexec | How::Soft => guard.leave(now),
+            How::Halt => {
                 if let Err(error) = guard.stop() {
                     let text = sys::chain(&error);
                     self.voice

@@ -118,6 +118,8 @@ impl Init {
             }
         }
         handoff::close_inherited();
+        // Its descriptor went with the program before us, which did not stop it.
+        self.watch_over(false);
         self.count_crashes(arrival);
         // A crash may follow at once.
         if let Err(why) = self.write_spare() {
