@@ -4,11 +4,13 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../rinit/src/hands/notify.rs"]
-mod notify;
+#[path = "../../rinit/src/hands/datagram.rs"]
+mod datagram;
+#[path = "../../rinit/src/supervisor/word.rs"]
+mod supervisor;
 
 fuzz_target!(|bytes: &[u8]| {
-    let message = notify::parse(bytes);
+    let message = datagram::parse(bytes);
     if let Some(status) = message.status {
         assert!(!status.contains(char::is_control), "{status:?}");
         assert!(status.chars().count() <= 200, "{status:?}");

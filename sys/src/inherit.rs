@@ -110,7 +110,10 @@ mod tests {
 
     #[test]
     fn an_inherited_descriptor_is_given_away_once() {
-        let number = std::fs::File::open("/dev/null").unwrap().into_raw_fd();
+        // A number that no other test of this process has taken: each is given away once.
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let high = rustix::io::fcntl_dupfd_cloexec(&null, 700).unwrap();
+        let number = high.into_raw_fd();
         let taken = take(number).unwrap();
         assert!(take(number).is_err());
         drop(taken);

@@ -7,8 +7,10 @@
 //! | `look` | checking conditions |
 //! | `hold` | what is open, named for the program we become |
 //! | `token` | the numbers that descriptors are watched under |
-//! | `notify` | what units say: the datagrams of `sd_notify(3)` |
+//! | `notify` | what units say, and who may say it |
+//! | `datagram` | how they say it: `sd_notify(3)` |
 
+pub(crate) mod datagram;
 pub(crate) mod hold;
 mod launch;
 pub(crate) mod look;

@@ -1,4 +1,4 @@
-//! Notifications of units: the datagrams of `sd_notify(3)`, lines of `NAME=value`, and who may send them.
+//! Notifications of units, and who may send them.
 
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -6,12 +6,10 @@ use std::collections::VecDeque;
 use rootspec::plan::NotifyFrom;
 use sys::kernel::Kernel;
 
+use super::datagram::{Message, parse};
 use super::token::{Kind, token};
 use super::{Hands, READ_AT_ONCE};
-use crate::supervisor::{Event, Role, UnitId, Word};
-
-/// Longest status that is kept, in bytes.
-const STATUS: usize = 200;
+use crate::supervisor::{Event, Role, UnitId};
 
 /// Where a unit tells.
 #[derive(Debug)]
@@ -45,52 +43,6 @@ impl Said {
             format!("{}: {error}", self.status)
         }
     }
-}
-
-/// What a datagram says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// `READY=1`
-    pub(crate) ready: bool,
-    /// `RELOADING=1`, `STOPPING=1`, `EXTEND_TIMEOUT_USEC=…`
-    words: Vec<Word>,
-    /// `STATUS=…`, cut and without control characters.
-    pub(crate) status: Option<String>,
-    /// `ERRNO=…`
-    errno: Option<i32>,
-    /// `MAINPID=…`
-    main: Option<u32>,
-}
-
-/// Reads a datagram; what we do not know is ignored.
-pub(crate) fn parse(bytes: &[u8]) -> Message {
-    let mut message = Message::default();
-    for line in String::from_utf8_lossy(bytes).lines() {
-        let Some((name, value)) = line.split_once('=') else {
-            continue;
-        };
-        match (name, value) {
-            ("READY", "1") => message.ready = true,
-            ("RELOADING", "1") => message.words.push(Word::Reloading),
-            ("STOPPING", "1") => message.words.push(Word::Stopping),
-            ("EXTEND_TIMEOUT_USEC", _) => {
-                message.words.extend(millis(value).map(Word::Extend));
-            }
-            ("STATUS", text) => {
-                let plain = text.chars().filter(|c| !c.is_control());
-                message.status = Some(plain.take(STATUS).collect());
-            }
-            ("ERRNO", _) => message.errno = value.parse().ok(),
-            ("MAINPID", _) => message.main = value.parse().ok(),
-            _ => {}
-        }
-    }
-    message
-}
-
-/// Microseconds as milliseconds, rounded up.
-fn millis(text: &str) -> Option<u64> {
-    text.parse::<u64>().ok().map(|micros| micros.div_ceil(1000))
 }
 
 impl<K: Kernel> Hands<K> {
@@ -203,32 +155,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_known_is_understood_and_the_rest_ignored() {
-        let message = parse(
-            b"MAINPID=7\nREADY=1\nSTATUS=a\x1b[31mb\nX_WATCHDOG=1\nEXTEND_TIMEOUT_USEC=1500\nERRNO=2",
-        );
-        assert_eq!(
-            (message.ready, message.status.as_deref(), message.main),
-            (true, Some("a[31mb"), Some(7))
-        );
-        assert_eq!(message.words, [Word::Extend(2)]);
+    fn what_a_unit_said_is_shown_with_its_error_in_words() {
         let said = Said {
             status: "cannot serve".to_owned(),
-            errno: message.errno.unwrap(),
+            errno: 2,
         };
         assert_eq!(said.words(), "cannot serve: No such file or directory");
-    }
-
-    #[test]
-    fn nonsense_says_nothing() {
-        for bytes in [
-            b"READY=10\n\xff\xfe".as_slice(),
-            b"MAINPID=-1\nERRNO=x",
-            b"EXTEND_TIMEOUT_USEC=99999999999999999999",
-            b"=\n\n=1\nREADY",
-            b"",
-        ] {
-            assert_eq!(parse(bytes), Message::default(), "{bytes:?}");
-        }
     }
 }

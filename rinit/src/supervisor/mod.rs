@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `model` | the words: states, events, actions, what is remembered per unit |
 //! | `mod` (here) | the state model in prose, the queue, the clocks |
+//! | `word` | what units say about themselves |
 //! | `wish` | who is wanted, and how wishes spread along needs |
 //! | `ties` | what else units have to do with each other |
 //! | `start` | from waiting to up |
@@ -54,6 +55,7 @@ mod stop;
 mod tests;
 mod ties;
 mod wish;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -62,10 +64,9 @@ use rootspec::plan::{Plan, Tie, Unit};
 pub(crate) use change::Changeover;
 pub(crate) use hold::HeldCore;
 use model::Dependents;
-pub(crate) use model::{
-    Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish, Word,
-};
+pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
 use model::{Clock, Listen, Next, Stage};
+pub(crate) use word::Word;
 
 /// A change worth telling people about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -137,17 +137,6 @@ pub(crate) enum Role {
     Asker,
 }
 
-/// What a unit says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// It reads its settings again.
-    Reloading,
-    /// It ends.
-    Stopping,
-    /// What it does will take so many milliseconds from now on.
-    Extend(u64),
-}
-
 /// Which command of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -206,7 +195,7 @@ pub(crate) enum Event {
     /// It says that it is ready.
     Ready(UnitId),
     /// It says something else.
-    Said(UnitId, Word),
+    Said(UnitId, super::Word),
     /// A process ended; `left`: there are others in its cgroup.
     Ended {
         unit: UnitId,

@@ -1,6 +1,7 @@
 //! What a unit says about itself beside that it is ready.
 
-use super::model::{Clock, Word};
+use super::Word;
+use super::model::Clock;
 use super::{Core, State, UnitId, Wish};
 
 impl Core {
