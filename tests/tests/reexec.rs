@@ -106,9 +106,8 @@ fn connection() -> Result<Outcome> {
     stream.set_nonblocking(true)?;
     let answer = stream.read(&mut [0; 8]).map_err(|why| why.kind());
     ensure!(answer == Err(std::io::ErrorKind::WouldBlock), "{answer:?}");
-    let table = inside.read("/proc/1/net/unix")?;
-    let open = table.lines().filter(|line| line.contains("/run/lazy.sock"));
-    ensure!(open.count() >= 2, "{table}");
+    // A connection that was let go would be a broken pipe.
+    stream.write_all(b" and again")?;
     Ok(Outcome::Passed)
 }
 
