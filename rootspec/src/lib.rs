@@ -13,6 +13,7 @@
 //! | `state` | the state record: two slots of 4 KiB that say what boots |
 //! | `trial` | the counted try of a new snapshot as a pure state machine |
 //! | `meta` | `meta.toml`, written once per snapshot |
+//! | `etc` | merging the `/etc` of deployments |
 //! | `over` | `over/NAME.toml`: what a persistent writable root was made from |
 //! | `report` | the boot report: what the boot stage chose, and why |
 //! | `units` | the schema of one file in `/etc/rinit`, its values and its error messages |
@@ -38,6 +39,7 @@ pub mod changeover;
 pub mod civil;
 pub mod cmdline;
 pub mod compile;
+pub mod etc;
 pub mod held;
 pub mod id;
 pub mod kept;

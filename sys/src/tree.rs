@@ -1,12 +1,19 @@
 //! Walking and changing a tree relative to an open folder.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
+use crate::copy::{Entry, copy, copy_properties, xattrs};
 use crate::error::{Cannot, Result};
+
+/// Deepest folder that is listed: real ones end long before, and the stack is bounded.
+const DEPTH: u32 = 64;
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +118,97 @@ pub fn look(dir: impl AsFd, path: impl AsRef<Path>) -> Result<Look> {
     })
 }
 
+/// Lists a tree, by path below its root; the root itself is the empty path. Parents come before children. Of folders that
+/// lie deeper than 64 levels only the name is listed.
+///
+/// # Errors
+/// A part of it cannot be read.
+pub fn list(root: impl AsFd) -> Result<BTreeMap<PathBuf, Look>> {
+    let mut all = BTreeMap::new();
+    all.insert(PathBuf::new(), look(&root, ".")?);
+    list_below(&root, Path::new(""), 0, &mut all)?;
+    Ok(all)
+}
+
+fn list_below(
+    dir: impl AsFd,
+    path: &Path,
+    depth: u32,
+    all: &mut BTreeMap<PathBuf, Look>,
+) -> Result<()> {
+    for name in names(&dir)? {
+        let name = Path::new(OsStr::from_bytes(&name));
+        let found = look(&dir, name)?;
+        let descend = found.is_dir() && depth < DEPTH;
+        all.insert(path.join(name), found);
+        if descend {
+            let child = crate::fs::open_dir_at(&dir, name)?;
+            list_below(&child, &path.join(name), depth.saturating_add(1), all)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two trees have equal extended attributes at `path`, and, with a limit in bytes for `content`, files of equal
+/// content. What cannot be read, or is larger, counts as different.
+#[must_use]
+pub fn same(one: impl AsFd, other: impl AsFd, path: &Path, content: Option<u64>) -> bool {
+    let place = or_dot(path);
+    let attributes = |dir| xattrs(Entry::new(dir, place)).ok();
+    let (mine, theirs) = (attributes(one.as_fd()), attributes(other.as_fd()));
+    if mine.is_none() || mine != theirs {
+        return false;
+    }
+    let Some(limit) = content else {
+        return true;
+    };
+    match (
+        crate::fs::read_at(one, path, limit),
+        crate::fs::read_at(other, path, limit),
+    ) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// The root of a tree is the empty path here, which system calls do not take.
+#[must_use]
+pub fn or_dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+/// Gives the folder at `path` the properties it has in `from`; makes it if it is not there.
+///
+/// # Errors
+/// It cannot be read or made.
+pub fn copy_dir(from: impl AsFd, to: impl AsFd, path: &Path) -> Result<()> {
+    let place = or_dot(path);
+    let (source, target) = (
+        Entry::new(from.as_fd(), place),
+        Entry::new(to.as_fd(), place),
+    );
+    if crate::fs::exists_at(&to, place) {
+        copy_properties(source, target)
+    } else {
+        copy(source, target)
+    }
+}
+
+/// Deletes what is at `path`. What is absent is fine, and a folder in which something lies stays.
+///
+/// # Errors
+/// It cannot be deleted for another reason.
+pub fn remove_if_empty(dir: impl AsFd, path: &Path) -> Result<()> {
+    match remove(dir, path) {
+        Err(error) if error.is_absent() || error.errno() == Some(libc::ENOTEMPTY) => Ok(()),
+        done => done,
+    }
+}
+
 /// Deletes an entry: a file, or a folder if it is empty.
 ///
 /// # Errors
@@ -166,6 +264,14 @@ mod tests {
         ));
         assert_eq!(look(&fd, "l").unwrap().kind, Kind::Link(b"d".to_vec()));
         assert!(remove(&fd, "d").is_err());
+        remove_if_empty(&fd, Path::new("d")).unwrap();
+        remove_if_empty(&fd, Path::new("absent")).unwrap();
+        let all = list(&fd).unwrap();
+        let paths: Vec<_> = all.keys().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(paths, ["", "d", "d/e", "f", "l"]);
+        assert!(same(&fd, &fd, Path::new("f"), Some(3)) && same(&fd, &fd, Path::new(""), None));
+        assert!(!same(&fd, &fd, Path::new("f"), Some(2)), "it is larger");
+        assert!(!same(&fd, &fd, Path::new("absent"), None));
         for path in ["d/e", "d", "l", "f"] {
             remove(&fd, path).unwrap();
         }

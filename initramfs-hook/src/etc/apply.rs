@@ -7,12 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rootspec::etc::accounts;
+use rootspec::etc::merge::{BESIDE, Step};
 use sys::copy::{Entry, copy, copy_properties};
-use sys::tree::{self, Kind};
+use sys::tree::{self, Kind, or_dot};
 
-use super::accounts;
-use super::listing::or_dot;
-use super::merge::{BESIDE, Step};
 use crate::say::Voice;
 
 /// Largest account file that is merged, in bytes.
@@ -34,9 +33,9 @@ pub fn apply(
     let mut beside = Vec::new();
     for step in steps {
         match step {
-            Step::Remove(path) => remove(result, path)?,
-            Step::MakeDir(path) => make_dir(theirs, result, path)?,
-            Step::Properties(path) => properties(theirs, result, path)?,
+            // A folder in which something was added here stays.
+            Step::Remove(path) => tree::remove_if_empty(result, path)?,
+            Step::MakeDir(path) | Step::Properties(path) => tree::copy_dir(theirs, result, path)?,
             Step::Take(path) => take(theirs, result, path, path)?,
             Step::Beside(path) => {
                 take(theirs, result, path, &with_ending(path, BESIDE))?;
@@ -59,37 +58,6 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
-}
-
-/// A folder in which something was added here stays.
-fn remove(result: &OwnedFd, path: &Path) -> Result<()> {
-    match tree::remove(result, path) {
-        Err(error) if error.is_absent() || error.errno() == Some(ENOTEMPTY) => Ok(()),
-        done => Ok(done?),
-    }
-}
-
-/// "Directory not empty" (`asm-generic/errno.h`).
-const ENOTEMPTY: i32 = 39;
-
-fn make_dir(theirs: &OwnedFd, result: &OwnedFd, path: &Path) -> Result<()> {
-    if sys::fs::exists_at(result, path) {
-        return properties(theirs, result, path);
-    }
-    copy(
-        Entry::new(theirs.as_fd(), path),
-        Entry::new(result.as_fd(), path),
-    )?;
-    Ok(())
-}
-
-fn properties(theirs: &OwnedFd, result: &OwnedFd, path: &Path) -> Result<()> {
-    let path = or_dot(path);
-    copy_properties(
-        Entry::new(theirs.as_fd(), path),
-        Entry::new(result.as_fd(), path),
-    )?;
-    Ok(())
 }
 
 /// Copies beside, then renames over: a file of the result is whole, old or new.
@@ -135,7 +103,7 @@ fn merge_accounts(
 /// Something cannot be copied.
 pub fn copy_tree(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
     copy_below(from, to, Path::new(""), 0)?;
-    properties(from, to, Path::new(""))
+    Ok(tree::copy_dir(from, to, Path::new(""))?)
 }
 
 fn copy_below(from: &OwnedFd, to: &OwnedFd, dir: &Path, depth: u32) -> Result<()> {
@@ -154,7 +122,7 @@ fn copy_below(from: &OwnedFd, to: &OwnedFd, dir: &Path, depth: u32) -> Result<()
         if kind == Kind::Dir && depth < DEPTH {
             copy_below(from, to, &path, depth + 1)?;
             // Filling the folder changed its time.
-            properties(from, to, &path)?;
+            tree::copy_dir(from, to, &path)?;
         }
     }
     Ok(())

@@ -3,31 +3,28 @@
 //! | open | for |
 //! |---|---|
 //! | `listing` | what a tree holds, with everything that tells one version of a file from another |
-//! | `merge` | the decision: what changes from the old `/etc` to the new one. Pure |
-//! | `accounts` | merging `passwd` and its kin line by line. Pure |
+//! | `rootspec::etc` | the decision: what changes from the old `/etc` to the new one. Pure; `rootctl etc` foretells it |
 //! | `apply` | carrying the decision out |
 //!
 //! The old `/etc` is copied as a btrfs snapshot, and what the new snapshot ships differently from the old one is applied
 //! to the copy. A cut on the way leaves `ID.new`, which the next boot throws away and makes again.
 
-pub mod accounts;
 pub mod apply;
 pub mod listing;
-pub mod merge;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
+use rootspec::etc::merge::{Side, merge};
+use rootspec::etc::stamp::{Closer, Listing};
 use rootspec::meta::Meta;
 use rootspec::paths::{self, store as names};
 use rootspec::state::State;
 use sys::btrfs::{self, Access};
 use sys::mount::Mount;
 
-use self::listing::Closer;
-use self::merge::Side;
 use crate::say::Voice;
 use crate::store::{Store, part};
 
@@ -129,7 +126,7 @@ fn shipped(store: &Store, id: SnapshotId) -> Result<OwnedFd> {
 fn merge_into(result: &OwnedFd, trees: &Trees, voice: &mut Voice) -> Result<()> {
     let base = match &trees.base {
         Some(base) => listing::read(base)?,
-        None => listing::Listing::new(),
+        None => Listing::new(),
     };
     let (ours, theirs) = (listing::read(&trees.ours)?, listing::read(&trees.theirs)?);
     let tree = |side| match side {
@@ -141,7 +138,7 @@ fn merge_into(result: &OwnedFd, trees: &Trees, voice: &mut Voice) -> Result<()> 
         let pair = tree(one).zip(tree(other));
         pair.is_some_and(|(one, other)| listing::same(one, other, path, closer))
     };
-    let steps = merge::merge(&base, &ours, &theirs, &mut same);
+    let steps = merge(&base, &ours, &theirs, &mut same);
     apply::apply(&steps, trees.base.as_ref(), &trees.theirs, result, voice)
 }
 

@@ -1,9 +1,10 @@
 //! Stories of three trees.
 
+use super::super::stamp::Kind;
 use super::*;
 
-fn file(version: i64) -> Look {
-    Look {
+fn file(version: i64) -> Stamp {
+    Stamp {
         kind: Kind::File {
             size: 10,
             modified: (version, 0),
@@ -15,22 +16,22 @@ fn file(version: i64) -> Look {
     }
 }
 
-fn dir() -> Look {
-    Look {
+fn dir() -> Stamp {
+    Stamp {
         kind: Kind::Dir,
         mode: 0o755,
         ..file(0)
     }
 }
 
-fn link(target: &str) -> Look {
-    Look {
+fn link(target: &str) -> Stamp {
+    Stamp {
         kind: Kind::Link(target.as_bytes().to_vec()),
         ..file(0)
     }
 }
 
-fn tree(entries: &[(&str, Look)]) -> Listing {
+fn tree(entries: &[(&str, Stamp)]) -> Listing {
     let mut listing = Listing::from([(PathBuf::new(), dir())]);
     listing.extend(
         entries
@@ -40,7 +41,7 @@ fn tree(entries: &[(&str, Look)]) -> Listing {
     listing
 }
 
-fn steps(base: &[(&str, Look)], ours: &[(&str, Look)], theirs: &[(&str, Look)]) -> Vec<Step> {
+fn steps(base: &[(&str, Stamp)], ours: &[(&str, Stamp)], theirs: &[(&str, Stamp)]) -> Vec<Step> {
     merge(
         &tree(base),
         &tree(ours),
@@ -228,13 +229,13 @@ fn account_files_changed_on_both_sides_are_merged_by_line() {
 
 #[test]
 fn properties_of_a_folder_follow_upstream_when_unchanged_here() {
-    let open = Look {
+    let open = Stamp {
         mode: 0o700,
         ..dir()
     };
     let result = steps(&[("d", dir())], &[("d", dir())], &[("d", open.clone())]);
     assert_eq!(result, [Step::Properties("d".into())]);
-    let own = Look {
+    let own = Stamp {
         mode: 0o711,
         ..dir()
     };
@@ -267,7 +268,7 @@ fn merging_twice_changes_nothing_more() {
 
 #[test]
 fn attributes_are_compared_where_a_copy_has_another_identity() {
-    let copied = Look {
+    let copied = Stamp {
         identity: (9, 9, 9),
         ..file(1)
     };
@@ -289,4 +290,46 @@ fn attributes_are_compared_where_a_copy_has_another_identity() {
         (Side::Ours, Side::Base, "a".into(), Closer::Attributes),
     ];
     assert_eq!(asked.into_inner(), expected);
+}
+
+#[test]
+fn what_was_changed_here_is_told_by_path() {
+    let base = [
+        ("a", file(1)),
+        ("b", file(1)),
+        ("d", dir()),
+        ("d/x", file(1)),
+    ];
+    let ours = [
+        ("a", file(2)),
+        ("c", file(1)),
+        ("d", dir()),
+        ("d/x", file(1)),
+    ];
+    let found = changes(&tree(&base), &tree(&ours), &mut |_, _, _, _| false);
+    let expected = [
+        ("a", Difference::Modified),
+        ("b", Difference::Removed),
+        ("c", Difference::Added),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(path, what)| (PathBuf::from(path), what))
+    );
+}
+
+#[test]
+fn only_what_both_changed_differently_needs_a_decision() {
+    let found = steps(
+        &[("a", file(1)), ("b", file(1))],
+        &[("a", file(2)), ("b", file(1))],
+        &[("a", file(3)), ("b", file(2))],
+    );
+    let conflicts: Vec<_> = found.iter().filter(|step| step.is_conflict()).collect();
+    assert_eq!(conflicts, [&Step::Beside("a".into())]);
+    assert_eq!(found.len(), 2);
+    assert_eq!(
+        (found[0].word(), found[0].path()),
+        ("beside", Some(Path::new("a")))
+    );
 }

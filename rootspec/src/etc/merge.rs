@@ -16,16 +16,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use sys::tree::{Kind, Look};
-
 use super::accounts;
-use super::listing::{Closer, Listing};
+use super::stamp::{Alike, Closer, Listing, Stamp};
 
 /// Ending of upstream's version beside a file that was changed here too.
 pub const BESIDE: &str = ".rootctl-new";
 
 /// Files that belong to this machine rather than to a version of the system: kept whenever they are there.
-const OF_THE_MACHINE: [&str; 4] = ["machine-id", "resolv.conf", "adjtime", "mtab"];
+pub const OF_THE_MACHINE: [&str; 4] = ["machine-id", "resolv.conf", "adjtime", "mtab"];
 
 /// One of the three trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +118,7 @@ impl Plan<'_> {
     }
 
     /// Unchanged here: upstream's change is taken.
-    fn follow(&mut self, path: &Path, ours: Option<&Look>, theirs: Option<&Look>) {
+    fn follow(&mut self, path: &Path, ours: Option<&Stamp>, theirs: Option<&Stamp>) {
         match (ours, theirs) {
             (_, None) => self.remove(path),
             (None, Some(new)) => self.add(path, new),
@@ -148,7 +146,7 @@ impl Plan<'_> {
     }
 
     /// Changed on both sides, differently: ours stays.
-    fn keep(&mut self, path: &Path, ours: Option<&Look>, theirs: Option<&Look>) {
+    fn keep(&mut self, path: &Path, ours: Option<&Stamp>, theirs: Option<&Stamp>) {
         let (Some(ours), Some(theirs)) = (ours, theirs) else {
             // Deleted here: stays deleted. Deleted upstream: ours stays.
             return;
@@ -176,7 +174,7 @@ impl Plan<'_> {
     }
 
     /// Adds upstream's version of something the result does not have, with the folders it lies in.
-    fn add(&mut self, path: &Path, new: &Look) {
+    fn add(&mut self, path: &Path, new: &Stamp) {
         if !self.make_parents(path) {
             return;
         }
@@ -214,38 +212,94 @@ impl Plan<'_> {
 
     fn equal(
         &mut self,
-        (one_side, one): (Side, Option<&Look>),
-        (other_side, other): (Side, Option<&Look>),
+        one: (Side, Option<&Stamp>),
+        other: (Side, Option<&Stamp>),
         path: &Path,
     ) -> bool {
-        let (Some(one), Some(other)) = (one, other) else {
-            return one.is_none() && other.is_none();
-        };
-        if (one.mode, one.uid, one.gid) != (other.mode, other.uid, other.gid) {
-            return false;
+        equal(one, other, path, self.same)
+    }
+}
+
+/// Whether two sides have the same at `path`; asks for a closer look only where the stamps cannot tell.
+fn equal(
+    (one_side, one): (Side, Option<&Stamp>),
+    (other_side, other): (Side, Option<&Stamp>),
+    path: &Path,
+    same: Same<'_>,
+) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
+        return one.is_none() && other.is_none();
+    };
+    match one.alike(other) {
+        Alike::Yes => true,
+        Alike::No => false,
+        Alike::Perhaps(closer) => same(one_side, other_side, path, closer),
+    }
+}
+
+/// How a live `/etc` differs from the one its snapshot ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Difference {
+    /// It is only here.
+    Added,
+    /// It is only in the snapshot.
+    Removed,
+    /// Both have it, differently.
+    Modified,
+}
+
+/// What was changed in *ours* since *base*, by path. What is below a folder that only one of them has is listed too.
+pub fn changes(base: &Listing, ours: &Listing, same: Same<'_>) -> Vec<(PathBuf, Difference)> {
+    let all: BTreeSet<&PathBuf> = base.keys().chain(ours.keys()).collect();
+    let mut changes = Vec::new();
+    for path in all {
+        let (old, new) = (base.get(path), ours.get(path));
+        if equal((Side::Base, old), (Side::Ours, new), path, same) {
+            continue;
         }
-        // Two snapshots of one subvolume: untouched since. This spares a closer look at nearly everything.
-        if one.identity == other.identity && one.kind == other.kind {
-            return true;
-        }
-        let closer = match (&one.kind, &other.kind) {
-            (
-                Kind::File { size, modified },
-                Kind::File {
-                    size: other_size,
-                    modified: other_modified,
-                },
-            ) if size == other_size => {
-                if modified == other_modified {
-                    Closer::Attributes
-                } else {
-                    Closer::Content
-                }
-            }
-            (one, other) if one == other => Closer::Attributes,
-            _ => return false,
+        let difference = match (old, new) {
+            (None, _) => Difference::Added,
+            (Some(_), None) => Difference::Removed,
+            (Some(_), Some(_)) => Difference::Modified,
         };
-        (self.same)(one_side, other_side, path, closer)
+        changes.push((path.clone(), difference));
+    }
+    changes
+}
+
+impl Step {
+    /// The path it is about, below `/etc`; a note has none.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Remove(path)
+            | Self::MakeDir(path)
+            | Self::Properties(path)
+            | Self::Take(path)
+            | Self::Beside(path)
+            | Self::Accounts(path) => Some(path),
+            Self::Note(_) => None,
+        }
+    }
+
+    /// True where both sides have changed the same thing differently, and somebody has to decide.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Beside(_) | Self::Note(_))
+    }
+
+    /// One word for what is done.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Remove(_) => "remove",
+            Self::MakeDir(_) => "folder",
+            Self::Properties(_) => "properties",
+            Self::Take(_) => "take",
+            Self::Beside(_) => "beside",
+            Self::Accounts(_) => "accounts",
+            Self::Note(_) => "note",
+        }
     }
 }
 
