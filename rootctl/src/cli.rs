@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// Work in copies that is neither kept nor dropped yet
     #[command(subcommand)]
     Session(Session),
+    /// What was changed in the live /etc, and what becomes of it
+    #[command(subcommand)]
+    Etc(Etc),
     /// Look whether everything in the store and on the ESP is as it should be; exit status 1: it is not
     Doctor(Doctor),
     /// What was done to the store, by whom, and what came of it
@@ -163,6 +166,7 @@ pub(crate) struct SnapList {
 #[derive(Debug, Args)]
 pub(crate) struct SnapRename {
     /// Which snapshot
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// Its new name
     #[arg(required_unless_present = "clear", conflicts_with = "clear")]
@@ -176,6 +180,7 @@ pub(crate) struct SnapRename {
 #[derive(Debug, Args)]
 pub(crate) struct SnapNote {
     /// Which snapshot
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// Its new note
     #[arg(
@@ -193,6 +198,7 @@ pub(crate) struct SnapNote {
 #[derive(Debug, Args)]
 pub(crate) struct OneTarget {
     /// Which snapshot
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
 }
 
@@ -314,6 +320,7 @@ pub(crate) struct Diff {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The snapshot to copy
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// Name of the new snapshot
     #[arg(long)]
@@ -354,6 +361,7 @@ pub(crate) struct Outcome {
 )]
 pub(crate) struct Shell {
     /// The snapshot to copy
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// Name of the new snapshot
     #[arg(long)]
@@ -385,6 +393,7 @@ pub(crate) enum Session {
 #[derive(Debug, Args)]
 pub(crate) struct SessionResume {
     /// Which session: its number, or the name it was given
+    #[arg(value_name = "SESSION")]
     pub(crate) session: String,
     #[command(flatten)]
     pub(crate) outcome: Outcome,
@@ -397,6 +406,7 @@ pub(crate) struct SessionResume {
 #[derive(Debug, Args)]
 pub(crate) struct SessionKeep {
     /// Which session: its number, or the name it was given
+    #[arg(value_name = "SESSION")]
     pub(crate) session: String,
     /// Another name for the new snapshot
     #[arg(long)]
@@ -414,10 +424,93 @@ pub(crate) struct SomeSessions {
     pub(crate) sessions: Vec<String>,
 }
 
+/// `etc …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Etc {
+    /// How much was changed against what the snapshot ships, and what waits for a decision
+    Status(OptionalTarget),
+    /// What was changed against what the snapshot ships: + added, - removed, ~ modified
+    Diff(EtcDiffArgs),
+    /// What waits for a decision, and what the first boot of a snapshot will merge; exit status 6: there is something to decide
+    Conflicts(OptionalTarget),
+    /// Bring what was changed in one /etc into that of another deployment, as before going back to it
+    Merge(EtcMergeArgs),
+    /// Put single paths back to what the snapshot ships
+    Restore(EtcRestoreArgs),
+    /// Make a new snapshot that ships the live /etc
+    Save(EtcSaveArgs),
+}
+
+/// A command about a snapshot that need not be named.
+#[derive(Debug, Args)]
+pub(crate) struct OptionalTarget {
+    /// Which snapshot
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+}
+
+/// `etc diff`
+#[derive(Debug, Args)]
+pub(crate) struct EtcDiffArgs {
+    /// Whose /etc [default: @booted, else @good]
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Only this file or folder and what is below it; may be given several times
+    #[arg(long = "path", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// `etc merge`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Brings what was changed in one live /etc, against what its snapshot ships, into the /etc of another deployment, \
+        which is not running: so that going back to it does not bring back an old configuration. A file that was changed in both, \
+        differently, is a conflict (exit status 6) and nothing is changed, unless --beside is given: then the file stays there and \
+        the other one is put beside it as NAME.rootctl-new.\n\n\
+        A snapshot that was never booted needs none of this: its first boot merges, and `rootctl etc conflicts` shows how."
+)]
+pub(crate) struct EtcMergeArgs {
+    /// Into whose /etc
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// From whose [default: @booted, else @good]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: Option<String>,
+    /// Where both were changed, put the other file beside the one that stays
+    #[arg(long)]
+    pub(crate) beside: bool,
+}
+
+/// `etc restore`
+#[derive(Debug, Args)]
+pub(crate) struct EtcRestoreArgs {
+    /// Which files and folders in /etc; a folder means all that is below it
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Whose /etc [default: @booted, else @good]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+}
+
+/// `etc save`
+#[derive(Debug, Args)]
+pub(crate) struct EtcSaveArgs {
+    /// Whose /etc [default: @booted, else @good]
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+    /// Name of the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
 /// `deploy`
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
     /// Which snapshot
+    #[arg(value_name = "TARGET")]
     pub(crate) target: String,
     /// How many boots it gets to prove itself [default: 2; 1 under a Limine without one-shot entries]
     #[arg(long = "try", value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
@@ -451,6 +544,7 @@ pub(crate) struct BootOk {
 #[derive(Debug, Args)]
 pub(crate) struct Rollback {
     /// Which snapshot [default: the one that was good before]
+    #[arg(value_name = "TARGET")]
     pub(crate) target: Option<String>,
     /// Take the place of another store's boot menu on the ESP
     #[arg(long)]
@@ -634,7 +728,22 @@ pub(crate) enum PowerAction {
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
     /// For which shell
-    pub(crate) shell: clap_complete::Shell,
+    #[arg(required_unless_present = "candidates")]
+    pub(crate) shell: Option<clap_complete::Shell>,
+    /// Print the names of one kind, as the script asks for them
+    #[arg(long, hide = true, conflicts_with = "shell")]
+    pub(crate) candidates: Option<Candidates>,
+}
+
+/// What names can be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Candidates {
+    /// Snapshots
+    Snapshots,
+    /// Deleted ones
+    Deleted,
+    /// Sessions
+    Sessions,
 }
 
 /// `man`

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use rootspec::paths::{program, run};
@@ -34,6 +35,8 @@ pub(crate) enum Exit {
     Refused,
     /// 4: somebody else is at it.
     Busy,
+    /// 6: a conflict needs a person's decision.
+    Conflict,
 }
 
 impl Exit {
@@ -45,6 +48,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Refused => 3,
             Self::Busy => 4,
+            Self::Conflict => 6,
         })
     }
 }
@@ -93,6 +97,7 @@ impl Failure {
             | init::error::DENIED
             | "org.varlink.service.PermissionDenied" => Exit::Refused,
             store::error::BUSY | init::error::BUSY => Exit::Busy,
+            store::error::CONFLICT => Exit::Conflict,
             _ => Exit::Failed,
         };
         let parameters = parameters.unwrap_or_default();
@@ -160,6 +165,15 @@ impl Client {
             }
             Err(error) => Err(error).with_context(|| format!("cannot reach {}", run::STORE_SOCKET)),
         }
+    }
+
+    /// Connects to the broker of the running system if something listens there; whoever does not answer in `patience` is
+    /// given up. Starts nothing.
+    pub(crate) fn listening(patience: Duration) -> Option<Self> {
+        let client = Self::connect(run::STORE_SOCKET).ok()?;
+        client.stream.set_read_timeout(Some(patience)).ok()?;
+        client.stream.set_write_timeout(Some(patience)).ok()?;
+        Some(client)
     }
 
     fn connect(path: &str) -> std::io::Result<Self> {
@@ -392,6 +406,7 @@ mod tests {
             (store::error::USAGE, Exit::Usage),
             (store::error::REFUSED, Exit::Refused),
             (store::error::BUSY, Exit::Busy),
+            (store::error::CONFLICT, Exit::Conflict),
             (init::error::DENIED, Exit::Refused),
             ("com.example.Other", Exit::Failed),
         ] {

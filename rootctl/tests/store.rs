@@ -6,6 +6,7 @@
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
 //! | `store/doctor.rs` | what is broken is found |
 //! | `store/log.rs` | what the journal tells, and that it stands in nobody's way |
+//! | `store/etc.rs` | the live `/etc`: changed, merged, put back, saved |
 //! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
@@ -34,6 +35,8 @@ mod damage;
 mod diff;
 #[path = "store/doctor.rs"]
 mod doctor;
+#[path = "store/etc.rs"]
+mod etc;
 #[path = "store/gc.rs"]
 mod gc;
 #[path = "store/life.rs"]
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         log::TESTS,
         sessions::TESTS,
+        etc::TESTS,
     ]
     .concat();
     let trials = tests

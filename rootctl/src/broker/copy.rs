@@ -1,10 +1,10 @@
 //! `snap new`: a snapshot as a copy of another. Shares everything with it, kernel and initramfs included.
 
 use anyhow::Result;
-use rootspec::SnapshotName;
 use rootspec::meta::Origin;
 use rootspec::paths::store as names;
 use rootspec::protocol::store::{Made, New};
+use rootspec::{SnapshotId, SnapshotName};
 use sys::btrfs::Access;
 
 use crate::guard::Guard;
@@ -38,6 +38,12 @@ pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
     must_be_subvolume(parent.image.is_some(), from)?;
     must_have_room(&session.store, 0)?;
     let id = session.next_id()?;
+    if ask.dry_run == Some(true) {
+        return Ok(Made {
+            id,
+            steps: steps(from, id, &place),
+        });
+    }
     let meta = {
         let draft = Draft::new(&session.store, session.lock()?, id)?;
         let source = session.store.snapshot(from);
@@ -61,7 +67,23 @@ pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
         })?
     };
     session.published(meta);
-    Ok(Made { id })
+    Ok(Made {
+        id,
+        steps: Vec::new(),
+    })
+}
+
+fn steps(from: SnapshotId, id: SnapshotId, place: &Place) -> Vec<String> {
+    let place = match place {
+        Place::BelowSource => format!("below {from}"),
+        Place::Below(other) => format!("below {}", other.id),
+        Place::BesideSource => format!("beside {from}"),
+        Place::Top => "on its own".to_owned(),
+    };
+    vec![
+        format!("copy snapshot {from} with its kernel and initramfs, read-only"),
+        format!("publish the copy as snapshot {id}, {place}"),
+    ]
 }
 
 /// Where in the tree the copy is wanted.

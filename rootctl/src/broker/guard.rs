@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Refused,
     /// Somebody else is changing the store.
     Busy,
+    /// Two sides differ, and a person has to decide.
+    Conflict,
 }
 
 /// A no in words. Travels inside `anyhow::Error`, as the error itself or as context around a cause.
@@ -55,6 +57,11 @@ impl Guard {
         Self::new(Kind::Busy, reason)
     }
 
+    /// A person has to decide.
+    pub(crate) fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, reason)
+    }
+
     /// Names the command to run next.
     pub(crate) fn next(mut self, command: impl Into<String>) -> Self {
         self.next = Some(command.into());
@@ -88,6 +95,7 @@ pub(crate) fn reply(error: &anyhow::Error) -> (&'static str, Problem) {
         Kind::Usage => error::USAGE,
         Kind::Refused => error::REFUSED,
         Kind::Busy => error::BUSY,
+        Kind::Conflict => error::CONFLICT,
     };
     let problem = Problem {
         reason: words(error),

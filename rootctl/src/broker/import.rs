@@ -96,7 +96,10 @@ pub(crate) fn init(site: Site, ask: Init, progress: &mut Progress<'_>) -> Result
     point("I9");
     let format = format!("{}\n", names::FORMAT_VERSION);
     sys::fs::write_atomic(store.path(names::FORMAT), format.as_bytes(), 0o644)?;
-    Ok(Made { id })
+    Ok(Made {
+        id,
+        steps: Vec::new(),
+    })
 }
 
 fn source(text: &str) -> Result<PathBuf> {

@@ -21,6 +21,7 @@
 //! | `oneshot`, `by_menu` | telling the loader to try an entry once |
 //! | `initramfs` | the builder: modules, tables, cpio |
 //! | `run` | a command in a copy of a snapshot |
+//! | `etc` | the live `/etc` of deployments: changed, merged, put back, saved |
 //! | `edit` | sessions: a shell in a copy of a snapshot, which is kept or dropped |
 //! | `import`, `tree` | a folder or tar becomes the first snapshot |
 //! | `copy`, `delete`, `undelete` | snapshots copied, deleted and brought back |
@@ -44,6 +45,7 @@ mod diff;
 mod doctor;
 mod edit;
 mod esp;
+mod etc;
 mod gc;
 mod guard;
 mod import;

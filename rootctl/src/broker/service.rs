@@ -19,7 +19,7 @@ use crate::session::{First, Session};
 use crate::site::Site;
 use crate::store::Store;
 use crate::{
-    confirm, copy, delete, deploy, diff, doctor, edit, gc, import, initramfs, keep, relabel,
+    confirm, copy, delete, deploy, diff, doctor, edit, etc, gc, import, initramfs, keep, relabel,
     rollback, run, status, undelete, units,
 };
 
@@ -110,7 +110,10 @@ impl<'a> Service<'a> {
             method: name,
             given: &given,
         };
-        match self.looking(asked, progress)? {
+        if let Some(value) = self.looking(asked, progress)? {
+            return Ok(Some(value));
+        }
+        match self.editing(asked, progress)? {
             Some(value) => Ok(Some(value)),
             None => self.changing(asked, progress),
         }
@@ -144,6 +147,15 @@ impl<'a> Service<'a> {
                 // It says who works at what.
                 self.must_be_allowed()?;
                 json(edit::all(&self.look()?)?)?
+            }
+            method::ETC_DIFF => {
+                // It names what lies in folders that not everybody may list.
+                self.must_be_allowed()?;
+                json(etc::changes(&self.look()?, &take(given)?)?)?
+            }
+            method::ETC_CONFLICTS => {
+                self.must_be_allowed()?;
+                json(etc::foretell(&self.look()?, &take(given)?)?)?
             }
             method::CHECK_UNITS => {
                 // It starts a program of the snapshot.
@@ -201,19 +213,6 @@ impl<'a> Service<'a> {
                     run::run(session, ask, progress)
                 })?
             }
-            method::SHELL => json(self.shell(asked, &take(given)?, progress)?)?,
-            method::KEEP_SESSION => {
-                let ask = take(given)?;
-                self.change(asked, progress, |session, progress| {
-                    edit::keep(session, &ask, progress)
-                })?
-            }
-            method::DROP_SESSIONS => {
-                let ask = take(given)?;
-                self.change(asked, progress, |session, progress| {
-                    edit::discard(session, &ask, progress)
-                })?
-            }
             method::DEPLOY => {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
@@ -253,6 +252,49 @@ impl<'a> Service<'a> {
                 let made = import::init(site, take(given)?, progress)?;
                 journal::first(&store, asked, made.id, progress);
                 json(made)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    /// The methods about work in copies, and those that change a live `/etc`.
+    fn editing(&self, asked: Asked<'_>, progress: &mut Progress<'_>) -> Result<Option<Value>> {
+        let given = asked.given;
+        let value = match asked.method {
+            method::SHELL => json(self.shell(asked, &take(given)?, progress)?)?,
+            method::KEEP_SESSION => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    edit::keep(session, &ask, progress)
+                })?
+            }
+            method::DROP_SESSIONS => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    edit::discard(session, &ask, progress)
+                })?
+            }
+            method::ETC_MERGE => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    etc::merge(session, &ask, progress)
+                })?
+            }
+            method::ETC_RESTORE => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    etc::restore(session, &ask, progress)
+                })?
+            }
+            method::ETC_SAVE => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    etc::save(session, &ask, progress)
+                })?
             }
             _ => return Ok(None),
         };
@@ -440,6 +482,11 @@ mod tests {
             method::SESSIONS,
             method::KEEP_SESSION,
             method::DROP_SESSIONS,
+            method::ETC_DIFF,
+            method::ETC_CONFLICTS,
+            method::ETC_MERGE,
+            method::ETC_RESTORE,
+            method::ETC_SAVE,
             method::DEPLOY,
             method::CHECK_UNITS,
             method::BOOT_OK,
@@ -448,7 +495,7 @@ mod tests {
             method::BUILD_INITRAMFS,
         ] {
             let mut given = json!({
-                "targets": [], "target": "1", "argv": ["true"], "session": "1", "sessions": [],
+                "targets": [], "target": "1", "argv": ["true"], "session": "1", "sessions": [], "paths": [],
             });
             if name == method::KEEP {
                 given["keep"] = json!(true);

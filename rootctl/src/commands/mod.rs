@@ -6,6 +6,7 @@ mod completion;
 mod deploy;
 mod diff;
 mod doctor;
+mod etc;
 mod initramfs;
 mod log;
 mod man;
@@ -62,6 +63,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Snap(verb) => snap::run(context, verb),
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Etc(verb) => etc::run(context, verb),
         Command::Shell(args) => shell::run(context, args),
         Command::Session(verb) => session::run(context, verb),
         Command::Doctor(args) => doctor::run(context, &args),
@@ -88,6 +90,14 @@ fn show_deployed(context: Context<'_>, done: &Deployed) -> Result<()> {
         }
         show_steps(context, &done.steps)
     })
+}
+
+/// Paths as they are asked for: bytes that are no UTF-8 are escaped.
+fn path_words(paths: &[std::path::PathBuf]) -> Vec<String> {
+    use std::os::unix::ffi::OsStrExt;
+    let escape =
+        |path: &std::path::PathBuf| rootspec::path_text::escape(path.as_os_str().as_bytes());
+    paths.iter().map(escape).collect()
 }
 
 /// Prints the steps of a dry run.

@@ -3,22 +3,28 @@
 use anyhow::Result;
 use rootspec::protocol::store::{Ran, Run as Ask, method};
 
-use super::Context;
+use super::{Context, show_steps};
 use crate::cli::Run;
 use crate::client::{Client, Exit, Failure};
 
 /// Runs a command in a copy of a snapshot; prints the new number alone on stdout's last line.
 pub(super) fn run(context: Context<'_>, args: Run) -> Result<Exit> {
-    context.no_dry_run("run")?;
     let ask = Ask {
         target: args.target,
         argv: args.argv,
         name: args.name,
         note: args.note,
+        dry_run: context.dry_run(),
     };
     let mut client = Client::store(context.global)?;
     let ran: Ran = client.call_with_progress(method::RUN, &ask, |p| context.out.progress(p))?;
     match ran.id {
+        Some(_) if context.global.dry_run => {
+            context
+                .out
+                .answer(&ran, || show_steps(context, &ran.steps))?;
+            Ok(Exit::Done)
+        }
         Some(id) => {
             context
                 .out

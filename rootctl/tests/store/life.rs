@@ -51,6 +51,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("limine_gets_its_menu_and_one_shot", limine),
     (
+        "the_completion_for_bash_knows_names_and_is_silent_without_a_broker",
+        completion,
+    ),
+    (
         "an_initramfs_is_the_same_byte_for_byte",
         initramfs_is_reproducible,
     ),
@@ -524,18 +528,57 @@ fn dry_run() {
         .rootctl(&["-n", "snap", "delete", "two", "three"])
         .code(0)
         .says(&["would delete 2, 3"]);
-    for verb in [
-        &["snap", "new"][..],
-        &["run", "1", "--", "true"],
-        &["boot-ok"],
-        &["store", "init", "--import", "/"],
-    ] {
+    bench
+        .rootctl(&["-n", "snap", "new", "--beside"])
+        .code(0)
+        .says(&["copy snapshot 1", "snapshot 4, beside 1"]);
+    bench
+        .rootctl(&["-n", "run", "two", "--", "rm", "-rf", "/"])
+        .code(0)
+        .says(&["copy snapshot 2", "rm -rf /", "snapshot 4"]);
+    bench.rootctl(&["-n", "run", "no", "--", "true"]).code(1);
+    for verb in [&["boot-ok"][..], &["store", "init", "--import", "/"]] {
         let mut words = vec!["-n"];
         words.extend(verb);
         bench.rootctl(&words).code(2).says(&["no --dry-run"]);
     }
     assert!(before == state());
     assert_eq!(bench.status("snapshots"), "3");
+}
+
+fn completion() {
+    let bench = Bench::new("completion");
+    let script = bench.rootctl(&["completion", "bash"]).code(0).out;
+    let file = bench.dir.join("completion");
+    std::fs::write(&file, script).unwrap();
+    for (words, expected) in [
+        ("rootctl snap show w", "web"),
+        ("rootctl deploy --try 3 s", "shop"),
+        ("rootctl snap new --from 7", "7"),
+        ("rootctl run web -- w", ""),
+        ("rootctl svc start w", ""),
+    ] {
+        let last = words.rsplit(' ').next().unwrap();
+        let script = format!(
+            "rootctl() {{ printf '7\\nweb\\nshop\\n'; }}; source {}; COMP_WORDS=({words}); \
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _rootctl_known rootctl {last} x; \
+             echo \"known: ${{COMPREPLY[*]}}\"",
+            file.display()
+        );
+        let out = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        let out = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(out, format!("known: {expected}\n"), "{words}");
+    }
+    // Nobody listens here: nothing is said, and nothing started.
+    let mut command = bench.command();
+    command
+        .args(["completion", "--candidates", "snapshots"])
+        .env("ROOTCTLD", "/no/such/broker");
+    let silent = super::bench::answer(&command.output().unwrap()).code(0);
+    assert_eq!((silent.out.as_str(), silent.err.as_str()), ("", ""));
 }
 
 fn reject() {

@@ -49,6 +49,16 @@ pub mod method {
     pub const KEEP_SESSION: &str = "org.rootctl.Store.KeepSession";
     /// [`super::super::session::DropSessions`] to [`super::super::session::SessionList`] with those that are gone; *progress*
     pub const DROP_SESSIONS: &str = "org.rootctl.Store.DropSessions";
+    /// [`super::super::etc::EtcDiff`] to [`super::super::etc::EtcChanges`]
+    pub const ETC_DIFF: &str = "org.rootctl.Store.EtcDiff";
+    /// [`super::super::etc::EtcConflicts`] to [`super::super::etc::EtcForetold`]
+    pub const ETC_CONFLICTS: &str = "org.rootctl.Store.EtcConflicts";
+    /// [`super::super::etc::EtcMerge`] to [`super::super::etc::EtcMerged`]; *progress*
+    pub const ETC_MERGE: &str = "org.rootctl.Store.EtcMerge";
+    /// [`super::super::etc::EtcRestore`] to [`super::super::etc::EtcChanges`] with those put back; *progress*
+    pub const ETC_RESTORE: &str = "org.rootctl.Store.EtcRestore";
+    /// [`super::super::etc::EtcSave`] to [`super::super::etc::EtcSaved`]; *progress*
+    pub const ETC_SAVE: &str = "org.rootctl.Store.EtcSave";
     /// [`super::Deploy`] to [`super::Deployed`]; *progress*
     pub const DEPLOY: &str = "org.rootctl.Store.Deploy";
     /// [`super::One`] to [`super::super::units::Checked`]
@@ -73,6 +83,8 @@ pub mod error {
     pub const REFUSED: &str = "org.rootctl.Store.Refused";
     /// 4: somebody else is changing the store.
     pub const BUSY: &str = "org.rootctl.Store.Busy";
+    /// 6: two sides differ, and a person has to decide; nothing changed.
+    pub const CONFLICT: &str = "org.rootctl.Store.Conflict";
 }
 
 /// A step of long work.
@@ -446,6 +458,9 @@ pub struct New {
     /// It stands on its own in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<bool>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }
 
 /// A snapshot was made.
@@ -453,6 +468,9 @@ pub struct New {
 pub struct Made {
     /// Its id.
     pub id: SnapshotId,
+    /// What would be done; only in a dry run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
 }
 
 /// Snapshots to delete.
@@ -595,6 +613,9 @@ pub struct Run {
     /// A line for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
 }
 
 /// The command ended.
@@ -602,8 +623,11 @@ pub struct Run {
 pub struct Ran {
     /// The new snapshot; absent when the command failed and its work was thrown away.
     pub id: Option<SnapshotId>,
-    /// Exit status of the command, 128 + signal if a signal ended it.
+    /// Exit status of the command, 128 + signal if a signal ended it; 0 in a dry run.
     pub status: i32,
+    /// What would be done; only in a dry run, where `id` is the number it would get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
 }
 
 /// Make a snapshot the next one to boot, on trial.

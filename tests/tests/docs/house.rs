@@ -168,7 +168,18 @@ impl Store {
              root_uuid = \"{}\"\nboot_id = \"b\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n",
             uuid.trim()
         );
-        std::fs::write(self.report(), text).context("cannot write the boot report")
+        std::fs::write(self.report(), text).context("cannot write the boot report")?;
+        // Its first boot gives it an /etc of its own.
+        let store = self.top().join("rootctl");
+        let (own, shipped) = (
+            store.join(format!("etc/{id}")),
+            store.join(format!("snaps/{id}/root/etc")),
+        );
+        if !own.exists() {
+            run::quiet(run::command("btrfs", ["subvolume", "create"]).arg(&own))?;
+            run::quiet(run::command("cp", ["-a"]).arg(shipped.join(".")).arg(&own))?;
+        }
+        Ok(())
     }
 
     /// The next boot, into what the store says comes next.

@@ -23,6 +23,9 @@ fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
         }
         method::KEEP => ("snap keep", &["targets"]),
         method::RUN => ("run", &["target"]),
+        method::ETC_MERGE => ("etc merge", &["target"]),
+        method::ETC_RESTORE => ("etc restore", &["paths"]),
+        method::ETC_SAVE => ("etc save", &["target"]),
         method::SHELL if has("session") => ("session resume", &["session"]),
         method::SHELL => ("shell", &["target"]),
         method::KEEP_SESSION => ("session keep", &["session"]),

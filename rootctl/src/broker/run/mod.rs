@@ -48,6 +48,20 @@ pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) 
     must_be_subvolume(parent.image.is_some(), from)?;
     must_have_room(&session.store, ROOM)?;
     let id = session.next_id()?;
+    if ask.dry_run == Some(true) {
+        return Ok(Ran {
+            id: Some(id),
+            status: 0,
+            steps: vec![
+                format!("copy snapshot {from}, writable"),
+                format!("run in the copy: {}", ask.argv.join(" ")),
+                "if it fails, throw the copy away".to_owned(),
+                "else check it, and build its initramfs if what that is made of was changed"
+                    .to_owned(),
+                format!("publish it, read-only, as snapshot {id}"),
+            ],
+        });
+    }
     let (status, meta) = {
         let draft = Draft::new(&session.store, session.lock()?, id)?;
         let source = session.store.snapshot(from);
@@ -88,6 +102,7 @@ pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) 
     Ok(Ran {
         id: published.then_some(id),
         status,
+        steps: Vec::new(),
     })
 }
 
