@@ -1,6 +1,7 @@
 //! Acting on the verdict: `gate` and `confirm` decide, this starts units and reboots.
 
 use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN};
+use rootspec::record::{CONFIRMED, VERDICT};
 
 use crate::confirm::{Confirmation, Seen, Step};
 use crate::gate::{Sight, Verdict};
@@ -62,7 +63,7 @@ impl Init {
     pub(crate) fn not_good(&mut self, now: u64) {
         let words = self.verdict.reasons().join("; ");
         let word = self.verdict.word();
-        self.voice.shout(&format!("this boot is {word}: {words}"));
+        self.voice.shout(&format!("{VERDICT}{word}: {words}"));
         if let Verdict::Bad(_) = self.verdict {
             self.all.hands.verdict = words;
             self.rejecting = Some(now.saturating_add(REJECT));
@@ -92,7 +93,7 @@ impl Init {
             (Step::Done, _) => {
                 self.confirming = None;
                 self.verdict = Verdict::Good;
-                self.voice.note("this boot is confirmed");
+                self.voice.note(&format!("{VERDICT}{CONFIRMED}"));
                 self.keep_plan();
             }
             (Step::GiveUp(why), unit) => {

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// What was done to the store, by whom, and what came of it
     Log(Log),
+    /// What units and rinit have written, in any boot
+    Logs(Logs),
     /// Make a snapshot the next one to boot, on trial
     Deploy(Deploy),
     /// Judge the running snapshot: good, or with --reject not
@@ -640,8 +642,8 @@ pub(crate) enum Svc {
     Apply,
     /// Let rinit execute its program anew, with everything that runs: after its file was replaced
     Reexec,
-    /// The log of a unit
-    Logs(Logs),
+    /// The log of a unit, as rootctl logs shows it
+    Logs(UnitLogs),
     /// What is wrong with the unit files, before a boot finds out; exit status 1: errors
     Check(Check),
 }
@@ -674,12 +676,51 @@ pub(crate) struct ChangeUnits {
 
 /// `svc logs`
 #[derive(Debug, Args)]
-pub(crate) struct Logs {
+pub(crate) struct UnitLogs {
     /// Which unit
     pub(crate) unit: String,
     /// Go on printing what is added
     #[arg(short, long)]
     pub(crate) follow: bool,
+}
+
+/// `logs`
+#[derive(Debug, Default, Args)]
+#[command(
+    long_about = "Prints what units and rinit have written, by time, also in boots of other snapshots. It reads the files \
+        itself: nothing needs to run for it.\n\n\
+        A TIME is 2026-11-21, \"2026-11-21 08:45\" (UTC), or 10m, 2h, 3d for so long ago. A BOOT is 0 for this one, -1 for the \
+        one before, or the first digits of its id.\n\n\
+        On a terminal there are columns; otherwise each line is as it stands in the file, and with --json an object."
+)]
+pub(crate) struct Logs {
+    /// Only of this unit; may be given several times
+    #[arg(short, long = "unit", value_name = "UNIT")]
+    pub(crate) units: Vec<String>,
+    /// Only of this boot
+    #[arg(short, long, value_name = "BOOT", allow_hyphen_values = true)]
+    pub(crate) boot: Option<String>,
+    /// Only of boots of the snapshot with this number; it need not exist any more
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) snapshot: Option<u32>,
+    /// Only of tries that ended without becoming the default; says why each did
+    #[arg(long, conflicts_with = "boot")]
+    pub(crate) failed_boots: bool,
+    /// Not what was written before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only what was written before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// At most so many records, the newest
+    #[arg(short, long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+    /// Go on printing what is added
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Read the logs in this folder [default: /var/log/rinit]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `boot …`

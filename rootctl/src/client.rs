@@ -35,6 +35,8 @@ pub(crate) enum Exit {
     Refused,
     /// 4: somebody else is at it.
     Busy,
+    /// 5: some of it was done.
+    Part,
     /// 6: a conflict needs a person's decision.
     Conflict,
 }
@@ -48,6 +50,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Refused => 3,
             Self::Busy => 4,
+            Self::Part => 5,
             Self::Conflict => 6,
         })
     }

@@ -126,6 +126,8 @@ pub const LOCALTIME: &str = "/etc/localtime";
 pub const STAMPS: &str = "/var/lib/rinit/timers";
 /// Logs of services, one file each; on the shared `@var`, so they outlive a rollback.
 pub const LOG_DIR: &str = "/var/log/rinit";
+/// Where they are while that cannot be written.
+pub const EARLY_LOG_DIR: &str = "/run/rinit/log";
 
 /// Names inside the initramfs, between the builder and the boot stage.
 pub mod initramfs {

@@ -14,6 +14,13 @@ use crate::civil::date_of;
 /// Longest text of one record, in bytes before escaping.
 pub const PIECE: usize = 8192;
 
+/// How `rinit` begins what it says in its own log about the boot it is in.
+pub const VERDICT: &str = "this boot is ";
+/// Behind [`VERDICT`]: a try has become the default.
+pub const CONFIRMED: &str = "confirmed";
+/// Behind [`VERDICT`], before a colon and the reason: the snapshot is left.
+pub const BAD: &str = "bad";
+
 /// What is the same in all records of a boot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {

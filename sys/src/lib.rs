@@ -25,6 +25,7 @@
 //! | `switchroot` | leaving the initramfs, changing the root |
 //! | `block` | superblocks, what the kernel lists in `/sys/class/block` |
 //! | `gpt` | partition tables |
+//! | `watch` | waiting for changes in folders |
 //! | `uevent` | the kernel's messages about devices |
 //! | `module` | inserting kernel modules |
 //! | `loopdev` | an image file as a block device |
@@ -90,6 +91,7 @@ pub mod terminal;
 pub mod timer;
 pub mod tree;
 pub mod uevent;
+pub mod watch;
 pub mod watchdog;
 
 #[cfg(test)]

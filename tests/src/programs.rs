@@ -92,7 +92,7 @@ fn build_now() -> Result<Programs> {
     Ok(Programs {
         rinit: rinit()?,
         rinit_plan: planner()?,
-        rootctl: fixed("rootctl", "rootctl")?,
+        rootctl: rootctl()?,
         rinit_boot: boot_stage()?,
         rootctld: broker()?,
     })
@@ -120,6 +120,14 @@ pub fn rinit() -> Result<PathBuf> {
 /// As [`build`].
 pub fn planner() -> Result<PathBuf> {
     fixed("rinit", "rinit-plan")
+}
+
+/// Builds rootctl only.
+///
+/// # Errors
+/// As [`build`].
+pub fn rootctl() -> Result<PathBuf> {
+    fixed("rootctl", "rootctl")
 }
 
 /// Builds the small program that the benchmark of boots runs inside. It has no C library, which cargo cannot

@@ -23,6 +23,10 @@ fn main() -> std::process::ExitCode {
                 early,
             ),
             test(
+                "logs_are_read_by_time_and_followed_when_they_are_turned_over",
+                read_back,
+            ),
+            test(
                 "what_has_no_end_and_what_is_no_text_is_kept_safely",
                 strange,
             ),
@@ -239,5 +243,85 @@ fn strange() -> Result<Outcome> {
             .all(|line| line.len() < 9000),
         "a record has no bound"
     );
+    Ok(Outcome::Passed)
+}
+
+/// What `rootctl` prints inside.
+fn rootctl(inside: &Inside, words: &[&str]) -> Result<String> {
+    run::output(inside.ns.inside(&["/usr/bin/rootctl"])?.args(words))
+}
+
+fn read_back() -> Result<Outcome> {
+    // They speak in turns: each waits for the word of the other one.
+    let talk = |mine: &str, other: &str| {
+        format!(
+            "[exec]\nstart = [\"/bin/sh\", \"-c\", \"\"\"for i in 1 2 3; do while [ ! -e /run/{mine}$i ]; do sleep 0.02; done; \
+             echo {mine} says $i; sleep 0.02; : > /run/{other}$((i+{})); done; read forever < /run/never\"\"\"]\n",
+            u8::from(mine == "b")
+        )
+    };
+    let program = tests::programs::rootctl()?;
+    let inside = Inside::start_with(
+        &[("a", &talk("a", "b")), ("b", &talk("b", "a"))],
+        |recipe| recipe.copy(&program, "/usr/bin/rootctl"),
+    )?;
+    run::quiet(&mut inside.ns.inside(&[
+        "/bin/sh",
+        "-c",
+        "busybox mkfifo /run/never; : > /run/a1",
+    ])?)?;
+    inside.until("both have spoken", || Ok(said(&inside, "b")?.len() == 3))?;
+    let texts = |words: &[&str]| -> Result<Vec<String>> {
+        let text = rootctl(&inside, words)?;
+        let records = text.lines().filter_map(Record::parse);
+        Ok(records.map(|record| record.text.to_owned()).collect())
+    };
+    let all = texts(&["logs", "-u", "a", "-u", "b"])?;
+    let wanted = [
+        "a says 1", "b says 1", "a says 2", "b says 2", "a says 3", "b says 3",
+    ];
+    ensure!(all == wanted, "{all:?}");
+    ensure!(
+        texts(&["logs", "-u", "a", "-u", "b", "--lines", "2", "--boot", "0"])?
+            == ["a says 3", "b says 3"]
+    );
+    ensure!(
+        texts(&["logs", "--since", "1d"])?.len() > 6,
+        "rinit itself is missing"
+    );
+    ensure!(texts(&["logs", "--until", "1d"])?.is_empty());
+    let json = rootctl(&inside, &["logs", "-u", "a", "--lines", "1", "--json"])?;
+    let record: serde_json::Value = serde_json::from_str(&json)?;
+    ensure!(
+        record["text"] == "a says 3" && record["unit"] == "a",
+        "{json}"
+    );
+    ensure!(rootctl(&inside, &["logs", "-u", "nobody"]).is_err());
+
+    // Followed: the file is turned over twice before it is looked at, and nothing is missing.
+    let follow = "rootctl logs -u a --follow > /run/seen 2>&1 & echo $! > /run/follower; while [ ! -s /run/seen ]; do sleep 0.02; done";
+    run::quiet(
+        inside
+            .ns
+            .inside(&["/bin/sh", "-c", follow])?
+            .env("PATH", "/usr/bin:/bin"),
+    )?;
+    let turn = "cd /var/log/rinit; line() { busybox sed -n 1p a.log | busybox sed \"s/: .*/: $1/\"; }; x=$(line x); y=$(line y); \
+                echo \"$x\" >> a.log; busybox mv a.log a.log.1; echo \"$y\" > a.log; busybox mv a.log.1 a.log.2; busybox mv a.log a.log.1; \
+                echo \"$y\" > a.log";
+    run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", turn])?)?;
+    inside.until("all of it is seen", || {
+        let seen = inside.read("/run/seen")?;
+        let texts: Vec<&str> = seen
+            .lines()
+            .filter_map(|line| Some(Record::parse(line)?.text))
+            .collect();
+        Ok(texts == ["a says 1", "a says 2", "a says 3", "x", "y", "y"])
+    })?;
+    run::quiet(&mut inside.ns.inside(&[
+        "/bin/sh",
+        "-c",
+        "busybox kill $(busybox cat /run/follower)",
+    ])?)?;
     Ok(Outcome::Passed)
 }

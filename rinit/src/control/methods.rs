@@ -16,7 +16,6 @@ use varlink::{Reply, Request};
 
 use super::{Answer, Until, service};
 use crate::init::{Init, Phase, VERSION};
-use crate::logs::FALLBACK;
 use crate::renewal::{Purpose, Renewed};
 use crate::shutdown::How;
 use crate::supervisor::{Event, Record, State, UnitId};
@@ -221,7 +220,7 @@ impl Init {
         self.find(&units)?;
         let file = |name: &String| {
             // Only where we may look: below /run. The logger takes that one away when it has brought it home.
-            let other = format!("{FALLBACK}/{name}.log");
+            let other = format!("{}/{name}.log", paths::EARLY_LOG_DIR);
             let misplaced = Path::new(&other).exists();
             if misplaced {
                 other

@@ -19,7 +19,7 @@ use super::cut::cut;
 use super::journal::{Journal, Left};
 use super::rate::Meter;
 use super::store::{Out, Store};
-use super::{FALLBACK, JOURNAL, LINK};
+use super::{JOURNAL, LINK};
 
 /// Looked at in one go, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -95,7 +95,7 @@ pub(crate) fn run(most: u64) -> sys::error::Result<()> {
         peek: Peek::new()?,
         origin: origin(),
         journal,
-        store: Store::new(paths::LOG_DIR, FALLBACK, most),
+        store: Store::new(paths::LOG_DIR, paths::EARLY_LOG_DIR, most),
         sources: BTreeMap::new(),
         consoles: None,
         buffer: vec![0; CHUNK],

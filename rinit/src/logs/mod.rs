@@ -36,8 +36,6 @@ pub(crate) const ROLE: &str = "@log";
 pub(crate) const LINK: i32 = 3;
 /// Descriptor of the journal.
 pub(crate) const JOURNAL: i32 = 4;
-/// Where logs go while `/var/log` cannot be written.
-pub(crate) const FALLBACK: &str = "/run/rinit/log";
 /// A logger that dies more often than this in a row is started with a pause.
 const PATIENCE: u32 = 5;
 /// One that lived so long has not died in a row, in milliseconds.

@@ -9,6 +9,7 @@ mod doctor;
 mod etc;
 mod initramfs;
 mod log;
+mod logs;
 mod man;
 mod power;
 mod rollback;
@@ -68,6 +69,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Session(verb) => session::run(context, verb),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Log(args) => log::run(context, args),
+        Command::Logs(args) => logs::run(context, &args),
         Command::Deploy(args) => deploy::run(context, args),
         Command::BootOk(args) => boot_ok::run(context, args),
         Command::Rollback(args) => rollback::run(context, args),

@@ -1,12 +1,12 @@
 //! The messages of both control sockets: Varlink methods, their parameters, replies and errors.
 //!
-//! `init` is spoken by `rinit`, `store` by the broker `rootctld`, `session` and `etc` are its parts about work in
-//! copies and about live configuration; `units` is the
-//! linter's answer. Both are described for other clients by the files in
+//! `init` is spoken by `rinit`, `store` by the broker `rootctld`, `session` and `etc` are its parts about work in copies and
+//! about live configuration; `units` is the linter's answer, `logs` what `rootctl` prints of logs. Both are described for other clients by the files in
 //! `rootspec/varlink`. Fields are only ever added, as optional ones; readers ignore what they do not know.
 
 pub mod etc;
 pub mod init;
+pub mod logs;
 pub mod session;
 pub mod store;
 pub mod units;

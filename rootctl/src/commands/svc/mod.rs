@@ -4,7 +4,6 @@ mod apply;
 mod change;
 mod check;
 mod list;
-mod logs;
 mod reexec;
 mod status;
 mod timers;
@@ -12,8 +11,8 @@ mod timers;
 use anyhow::Result;
 use rootspec::protocol::init::{UnitStatus, method};
 
-use super::Context;
-use crate::cli::Svc;
+use super::{Context, logs};
+use crate::cli::{Logs, Svc, UnitLogs};
 use crate::client::Exit;
 use crate::output::{Cell, Tone};
 
@@ -30,8 +29,16 @@ pub(super) fn run(context: Context<'_>, verb: Svc) -> Result<Exit> {
         Svc::Plan => apply::plan(context),
         Svc::Apply => apply::run(context),
         Svc::Reexec => reexec::run(context),
-        Svc::Logs(args) => logs::run(context, &args),
+        Svc::Logs(args) => logs::run(context, &of_unit(args)),
         Svc::Check(args) => check::run(context, args),
+    }
+}
+
+fn of_unit(args: UnitLogs) -> Logs {
+    Logs {
+        units: vec![args.unit],
+        follow: args.follow,
+        ..Logs::default()
     }
 }
 
