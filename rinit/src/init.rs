@@ -762,6 +762,7 @@ const REEXEC: i32 = 59;
 fn words_of(news: &News) -> (bool, String) {
     let why = &news.reason;
     match news.state {
+        State::Up if !why.is_empty() => (true, format!("is up, but {why}")),
         State::Up => (false, "is up".to_owned()),
         State::Failed => (true, format!("failed: {why}")),
         State::Backoff => (true, format!("is started again: {why}")),

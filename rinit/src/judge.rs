@@ -122,6 +122,7 @@ impl Init {
 fn sight(core: &Core, unit: UnitId) -> Sight {
     let record = core.record(unit);
     match (record.state, record.wish) {
+        (State::Up, _) if core.spoils_the_boot(unit) => Sight::Failed(record.reason.clone()),
         (State::Up, _) => Sight::Up(record.since),
         (State::Failed, _) => Sight::Failed(record.reason.clone()),
         (State::Down, _) if record.skipped => Sight::Skipped,

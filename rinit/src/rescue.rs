@@ -75,6 +75,7 @@ fn login() -> Unit {
         stop_signal: 15,
         stop_timeout: 20_000,
         kill: Kill::Cgroup,
+        care: None,
         gate: None,
         sockets: Vec::new(),
         timers: Box::default(),

@@ -4,7 +4,7 @@
 //! of the old one. What is not there any more leaves a ghost behind, which keeps the number and does nothing.
 
 use crate::plan::{
-    Container, Exec, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
+    Care, Container, Exec, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
 };
 
 /// A plan in the numbers of another one.
@@ -156,6 +156,7 @@ pub fn ghost(name: &str) -> Unit {
         stop_signal: 15,
         stop_timeout: 0,
         kill: crate::plan::Kill::Main,
+        care: None,
         gate: None,
         sockets: Vec::new(),
         timers: Box::default(),
@@ -211,6 +212,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         stop_signal,
         stop_timeout,
         kill,
+        care,
         gate,
         sockets,
         timers,
@@ -249,6 +251,20 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         Cost::Nothing,
     );
     found.note(kill, &new.kill, "how it is stopped", Cost::Nothing);
+    let watchdog = |care: &Option<Box<Care>>| care.as_ref().and_then(|c| c.watchdog.clone());
+    let health = |care: &Option<Box<Care>>| care.as_ref().and_then(|c| c.health.clone());
+    found.note(
+        &watchdog(care),
+        &watchdog(&new.care),
+        "its watchdog",
+        Cost::Restart,
+    );
+    found.note(
+        &health(care),
+        &health(&new.care),
+        "how its health is asked",
+        Cost::Nothing,
+    );
     found.note(gate, &new.gate, "its part in the verdict", Cost::Nothing);
     found.note(sockets, &new.sockets, "its sockets", Cost::Restart);
     found.note(timers, &new.timers, "its timers", Cost::Nothing);

@@ -151,7 +151,7 @@ impl Checks<'_> {
         let process = matches!(self.unit.work, Work::Service(_) | Work::Container(_));
         let says_nothing = matches!(self.unit.ready, Ready::Started | Ready::Exec);
         if self.unit.gate.is_some() && process && says_nothing {
-            let words = "the verdict asks whether this unit is ready, and ready means only that its program was executed: say [ready] mode = \"notify\" or \"fd\", or how to ask it: socket, check";
+            let words = "the verdict asks whether this unit is ready, and ready means only that its program was executed: say [ready] mode = \"notify\" or \"fd\", or how to ask it: socket, check, health";
             found.push(self.say("gate.required", words));
         }
     }
@@ -175,6 +175,17 @@ impl Checks<'_> {
             if let Ask::Command(argv) = &question.ask {
                 let program = argv.first().map_or("", String::as_str);
                 self.program(exec, program, "ready.check.0", found);
+            }
+        }
+        let health = self
+            .unit
+            .care
+            .as_ref()
+            .and_then(|care| care.health.as_ref());
+        if let (Some(health), Some(exec)) = (health, self.unit.exec()) {
+            if let Ask::Command(argv) = &health.question.ask {
+                let program = argv.first().map_or("", String::as_str);
+                self.program(exec, program, "health.cmd.0", found);
             }
         }
         match &self.unit.work {

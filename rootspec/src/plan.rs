@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Calendar;
 use crate::logs::Rules;
 use crate::setup::Setup;
-pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place};
+pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Remedy};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
@@ -71,6 +71,8 @@ pub struct Unit {
     pub stop_timeout: u64,
     /// Who is signalled and killed.
     pub kill: Kill,
+    /// Whether it is well while it is up; absent: nobody asks.
+    pub care: Option<Box<Care>>,
     /// Its part in the verdict; absent: none.
     pub gate: Option<Gate>,
     /// Sockets that start it.
@@ -295,6 +297,39 @@ pub enum Ask {
     Command(Vec<String>),
     /// `rinit` in another role, with these words.
     Own(Vec<String>),
+}
+
+/// How a unit that is up is looked after.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
+    /// It gives signs of life.
+    pub watchdog: Option<Watchdog>,
+    /// It is asked whether it is well.
+    pub health: Option<Health>,
+}
+
+/// Signs of life: `WATCHDOG=1` of `sd_notify(3)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchdog {
+    /// Longest time between two.
+    pub interval: u64,
+    /// What the main process gets when there is none.
+    pub signal: i32,
+    /// What follows.
+    pub remedy: Remedy,
+}
+
+/// Questions to a unit that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The question.
+    pub question: Question,
+    /// For so long after it came up bad answers do not count.
+    pub start_period: u64,
+    /// So many bad answers in a row are too many.
+    pub retries: u32,
+    /// What follows.
+    pub remedy: Remedy,
 }
 
 /// When a unit is started again.

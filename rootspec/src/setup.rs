@@ -139,8 +139,8 @@ pub struct Errand {
     pub workdir: Option<String>,
     /// Absent: root.
     pub ids: Option<Ids>,
-    /// Adds `LISTEN_PID`.
-    pub listen_pid: bool,
+    /// Variables that hold the process' own id.
+    pub own_id: Vec<String>,
 }
 
 impl Errand {
@@ -175,7 +175,7 @@ mod tests {
                 ..Setup::default()
             },
             argv: vec!["/bin/true".into()],
-            listen_pid: true,
+            own_id: vec!["LISTEN_PID".into()],
             ..Errand::default()
         };
         let bytes = errand.to_bytes().unwrap();

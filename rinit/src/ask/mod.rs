@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `mod` (here) | the questions, the exit codes, connections |
 //! | `bus` | names on the system bus |
+//! | `http` | pages |
 
 mod bus;
+mod http;
 
 use std::net::SocketAddr;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
@@ -21,12 +23,15 @@ const NO_OWNER: u8 = 200;
 const NONSENSE: u8 = 201;
 /// The question makes no sense: a fault of ours.
 const NO_QUESTION: u8 = 202;
+/// The answer was an error of the one who was asked.
+const REFUSED: u8 = 203;
 
 /// An exit code in words.
 pub(crate) fn words(code: u8) -> String {
     match code {
         NO_OWNER => "the name has no owner".to_owned(),
         NONSENSE => "the answer makes no sense".to_owned(),
+        REFUSED => "the answer is an error".to_owned(),
         NO_QUESTION => "rinit does not understand itself".to_owned(),
         errno => {
             let error = std::io::Error::from_raw_os_error(i32::from(errno)).to_string();
@@ -43,6 +48,7 @@ pub(crate) fn run(words: &[&str]) -> u8 {
     let answer = match words {
         ["connect", place] => connect(place),
         ["bus", name] => owner(name),
+        ["http", address, host, path] => http::get(address, host, path),
         _ => Err(NO_QUESTION),
     };
     answer.err().unwrap_or(0)

@@ -68,11 +68,9 @@ fn become_program(mut errand: Errand, report: Report) {
 fn prepare(errand: &mut Errand) -> Step {
     let setup = &errand.setup;
     environment::complete(&mut errand.env, setup)?;
-    if errand.listen_pid {
-        errand
-            .env
-            .push(format!("LISTEN_PID={}", std::process::id()));
-    }
+    let id = std::process::id();
+    let own = errand.own_id.iter().map(|name| format!("{name}={id}"));
+    errand.env.extend(own);
     attributes(setup)?;
     namespaces(&setup.sandbox)?;
     if setup.sandbox.own_mounts {

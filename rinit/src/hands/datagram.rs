@@ -10,7 +10,7 @@ const STATUS: usize = 200;
 pub(crate) struct Message {
     /// `READY=1`
     pub(crate) ready: bool,
-    /// `RELOADING=1`, `STOPPING=1`, `EXTEND_TIMEOUT_USEC=…`
+    /// `RELOADING=1`, `STOPPING=1`, `EXTEND_TIMEOUT_USEC=…`, `WATCHDOG=…`, `WATCHDOG_USEC=…`
     pub(crate) words: Vec<Word>,
     /// `STATUS=…`, cut and without control characters.
     pub(crate) status: Option<String>,
@@ -33,6 +33,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Message {
             ("STOPPING", "1") => message.words.push(Word::Stopping),
             ("EXTEND_TIMEOUT_USEC", _) => {
                 message.words.extend(millis(value).map(Word::Extend));
+            }
+            ("WATCHDOG", "1") => message.words.push(Word::Alive),
+            ("WATCHDOG", "trigger") => message.words.push(Word::Hangs),
+            ("WATCHDOG_USEC", _) => {
+                message.words.extend(millis(value).map(Word::Within));
             }
             ("STATUS", text) => {
                 let plain = text.chars().filter(|c| !c.is_control());

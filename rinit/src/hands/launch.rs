@@ -198,7 +198,13 @@ impl<K: Kernel> Hands<K> {
                 .collect();
             job.env.push(format!("LISTEN_FDS={sockets}"));
             job.env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
-            job.listen_pid = true;
+            job.own_id.push("LISTEN_PID");
+        }
+        let watchdog = unit.care.as_ref().and_then(|care| care.watchdog.as_ref());
+        if let (Role::Main, Some(watchdog)) = (role, watchdog) {
+            let micros = watchdog.interval.saturating_mul(1000);
+            job.env.push(format!("WATCHDOG_USEC={micros}"));
+            job.own_id.push("WATCHDOG_PID");
         }
         Ok(())
     }
@@ -293,7 +299,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
     }
     let asked = question(unit, command);
     let argv = match (&unit.work, command) {
-        (_, Command::AskReady) => asked.map(asker),
+        (_, Command::AskReady | Command::AskHealth) => asked.map(asker),
         (Work::Container(container), command) => runtime_command(unit, container, command),
         (_, Command::Condition(number)) => exec.condition.get(number).cloned(),
         (_, Command::Late(number)) => exec.start_post.get(number).cloned(),
@@ -329,7 +335,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         tty: tty.map(str::to_owned),
         tty_output,
         dirs: exec.dirs.iter().map(|dir| dir.to_string()).collect(),
-        listen_pid: false,
+        own_id: Vec::new(),
         // Not ours, which is as high as it goes.
         descriptors: Some(sys::descriptors::ORDINARY),
         executor: None,
@@ -340,6 +346,10 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
 fn question(unit: &Unit, command: Command) -> Option<&Ask> {
     match (command, &unit.ready) {
         (Command::AskReady, Ready::Asked(question)) => Some(&question.ask),
+        (Command::AskHealth, _) => {
+            let health = unit.care.as_ref()?.health.as_ref()?;
+            Some(&health.question.ask)
+        }
         _ => None,
     }
 }
@@ -367,7 +377,7 @@ fn executor(unit: &Unit, exec: &Exec, job: &Job) -> Result<Option<Executor>, Str
         env: job.env.clone(),
         workdir: job.workdir.clone(),
         ids: exec.ids.clone(),
-        listen_pid: job.listen_pid,
+        own_id: job.own_id.iter().map(|name| (*name).to_owned()).collect(),
     };
     Ok(Some(Executor {
         role: crate::exec::ROLE.to_owned(),
@@ -402,6 +412,7 @@ fn runtime_command(unit: &Unit, container: &Container, command: Command) -> Opti
         | Command::Late(_)
         | Command::Stop(_)
         | Command::AskReady
+        | Command::AskHealth
         | Command::Reload => return None,
     };
     let mut argv = vec![container.runtime.to_string()];

@@ -12,10 +12,14 @@ type Asked<'a> = (Command, &'a Question);
 
 impl Core {
     /// What it is asked in its state.
-    fn question(&self, unit: UnitId) -> Option<Asked<'_>> {
+    pub(super) fn question(&self, unit: UnitId) -> Option<Asked<'_>> {
         match (self.records.at(unit).state, &self.unit(unit).ready) {
             (State::Starting(Step::Main(_)), Ready::Asked(question)) => {
                 Some((Command::AskReady, question))
+            }
+            (State::Up, _) => {
+                let health = self.unit(unit).care.as_ref()?.health.as_ref()?;
+                Some((Command::AskHealth, &health.question))
             }
             _ => None,
         }
@@ -65,13 +69,15 @@ impl Core {
         let Some(interval) = self.question(unit).map(|(_, question)| question.interval) else {
             return;
         };
+        let up = self.records.at(unit).state == State::Up;
         match answer {
-            Ok(()) => self.arrive(unit),
-            Err(why) => {
-                self.records.at_mut(unit).care().answer = why;
-                self.set_timeout(unit, Clock::Ask, interval);
-            }
+            Ok(()) if !up => return self.arrive(unit),
+            Ok(()) => self.is_well(unit),
+            Err(why) if !up => self.records.at_mut(unit).care().answer = why,
+            Err(why) if self.is_too_ill(unit) => return self.is_not_well(unit, &why),
+            Err(_) => {}
         }
+        self.set_timeout(unit, Clock::Ask, interval);
     }
 
     /// It is time for the next question, or the last one has not been answered.

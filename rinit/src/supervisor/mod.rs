@@ -8,7 +8,7 @@
 //! | `wish` | who is wanted, and how wishes spread along needs |
 //! | `ties` | what else units have to do with each other |
 //! | `start` | from waiting to up |
-//! | `asking` | questions to it |
+//! | `asking`, `care` | questions to it; whether it is well |
 //! | `said` | what it says about itself |
 //! | `reload` | settings read again while it is up |
 //! | `stop` | from up to down, failures, restarts |
@@ -43,6 +43,7 @@
 //! it is tried again. Stopping runs against the order of starting.
 
 mod asking;
+mod care;
 mod change;
 mod hold;
 mod model;
@@ -298,7 +299,7 @@ impl Core {
         if std::mem::take(&mut self.records.at_mut(unit).checking) {
             self.actions.push(Action::EndCheck(unit));
         }
-        self.stop_asking(unit);
+        self.stop_caring(unit);
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);
         self.tell(unit);
@@ -392,9 +393,10 @@ impl Core {
             (Clock::State, ..) => state,
             (Clock::Idle, ..) => idle,
             (Clock::Socket, ..) => socket,
-            // Whoever is not asked has no deadline to be taken away.
-            (Clock::Ask, None, None) => return,
+            // Nobody cares for it: there is no deadline to be taken away.
+            (Clock::Ask | Clock::Watchdog, None, None) => return,
             (Clock::Ask, ..) => &mut record.care.get_or_insert_default().due,
+            (Clock::Watchdog, ..) => &mut record.care.get_or_insert_default().watchdog,
         };
         if let Some(old) = std::mem::replace(place, due) {
             self.timers.remove(&(old, unit, clock));
@@ -426,6 +428,7 @@ impl Core {
                 }
                 Clock::Socket => self.socket_pause_over(unit),
                 Clock::Ask => self.ask_due(unit),
+                Clock::Watchdog => self.hangs(unit),
             }
         }
     }

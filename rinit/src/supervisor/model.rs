@@ -80,6 +80,8 @@ pub(crate) enum Stage {
     Command(usize),
     /// It was asked to end.
     Ask,
+    /// Its main process was told to end at once, leaving a core dump.
+    Abort,
     /// It was killed.
     Kill,
     /// A command that comes afterwards, by number.
@@ -124,6 +126,8 @@ pub(crate) enum Clock {
     Socket,
     /// Of a question to it, or of the pause before the next one.
     Ask,
+    /// Of its next sign of life.
+    Watchdog,
 }
 
 /// One process of a unit.
@@ -158,6 +162,8 @@ pub(crate) enum Command {
     Post(usize),
     /// Whether it is ready.
     AskReady,
+    /// Whether it is well.
+    AskHealth,
 }
 
 /// What came of looking at a unit's conditions.
@@ -397,6 +403,13 @@ pub(super) struct Care {
     /// Why the last answer was none.
     pub(super) answer: String,
     pub(super) due: Option<u64>,
+    /// Bad answers in a row while it is up.
+    pub(super) misses: u32,
+    /// It is up and not well: its reason says why.
+    pub(super) unwell: bool,
+    /// Time between signs of life, if it has told another one than its definition.
+    pub(super) within: Option<u64>,
+    pub(super) watchdog: Option<u64>,
 }
 
 impl Record {
@@ -415,6 +428,11 @@ impl Record {
             }
             State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => false,
         }
+    }
+
+    /// It is up and not well.
+    pub(crate) fn is_unwell(&self) -> bool {
+        self.care.as_ref().is_some_and(|care| care.unwell)
     }
 
     pub(super) fn care(&mut self) -> &mut Care {

@@ -10,6 +10,9 @@ impl Core {
             Word::Reloading => self.reloads_itself(unit),
             Word::Stopping => self.stops_itself(unit),
             Word::Extend(millis) => self.extend(unit, millis),
+            Word::Alive => self.sign_of_life(unit),
+            Word::Hangs => self.hangs(unit),
+            Word::Within(millis) => self.signs_within(unit, millis),
         }
     }
 
@@ -32,6 +35,7 @@ impl Core {
         if record.state == State::Up && record.main && !record.leaving {
             record.leaving = true;
             record.reloading = false;
+            self.stop_caring(unit);
             self.set_timeout(unit, Clock::State, patience);
         }
     }

@@ -364,6 +364,7 @@ impl Core {
 
     pub(super) fn become_up(&mut self, unit: UnitId) {
         self.set_state(unit, State::Up, String::new());
+        self.begin_caring(unit);
         self.arrived(unit);
     }
 

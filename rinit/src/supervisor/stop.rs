@@ -119,7 +119,7 @@ impl Core {
             Command::Pre(number) => exec.and_then(|exec| exec.start_pre.get(number)),
             Command::Start(number) => exec.and_then(|exec| exec.start.get(number)),
             Command::Post(number) => exec.and_then(|exec| exec.stop_post.get(number)),
-            Command::Launch | Command::AskReady => None,
+            Command::Launch | Command::AskReady | Command::AskHealth => None,
         };
         match (argv.and_then(|argv| argv.first()), command) {
             (Some(program), _) => program.clone(),
@@ -131,7 +131,8 @@ impl Core {
                 | Command::Late(_)
                 | Command::Stop(_)
                 | Command::Reload
-                | Command::AskReady,
+                | Command::AskReady
+                | Command::AskHealth,
             ) => "a command".to_owned(),
             (None, Command::Post(_)) => "the runtime could not delete it".to_owned(),
         }
@@ -155,8 +156,19 @@ impl Core {
 
     /// A run is over by itself: what next? Then whatever is left of it is cleaned up.
     pub(super) fn run_over(&mut self, unit: UnitId, failed: bool, words: String) {
-        let wished = self.records.at(unit).wish == Wish::Up;
+        let next = self.conclude(unit, failed, words);
+        self.leave(unit, next);
+    }
+
+    /// A run is over by itself: what next, for it and for those that need it?
+    pub(super) fn conclude(&mut self, unit: UnitId, failed: bool, words: String) -> Next {
         let next = self.decide(unit, failed, words);
+        self.spread(unit, next)
+    }
+
+    /// What it becomes is decided: those that need it follow.
+    pub(super) fn spread(&mut self, unit: UnitId, next: Next) -> Next {
+        let wished = self.records.at(unit).wish == Wish::Up;
         let record = self.records.at_mut(unit);
         let mut sinking = None;
         match &next {
@@ -178,7 +190,7 @@ impl Core {
             let parting = Next::Failed(format!("needs {name}, {why}"));
             self.sink(unit, &parting);
         }
-        self.leave(unit, next);
+        next
     }
 
     fn decide(&mut self, unit: UnitId, failed: bool, words: String) -> Next {
@@ -325,6 +337,15 @@ impl Core {
         });
     }
 
+    /// Its main process gets a signal that ends it at once; what is left then has no further chance.
+    pub(super) fn abort(&mut self, unit: UnitId, next: Next, signal: i32) {
+        let patience = self.unit(unit).stop_timeout;
+        self.records.at_mut(unit).next = Some(next);
+        self.set_state(unit, State::Stopping(Stage::Abort), String::new());
+        self.set_timeout(unit, Clock::State, patience);
+        self.actions.push(Action::Signal(unit, signal));
+    }
+
     fn stop_goes_on(&mut self, unit: UnitId, stage: Stage) {
         let kill = self.unit(unit).kill;
         let record = self.records.at(unit);
@@ -332,10 +353,11 @@ impl Core {
             // Whether it worked is seen by what is left.
             Stage::Command(_) if record.helper => {}
             Stage::Command(number) => self.stop_command(unit, number.saturating_add(1)),
-            Stage::Ask | Stage::Kill if record.is_alive() => {}
+            Stage::Ask | Stage::Abort | Stage::Kill if record.is_alive() => {}
             Stage::Ask if record.left && kill == Kill::Mixed => self.kill(unit, kill),
+            Stage::Abort if record.left && kill != Kill::Main => self.kill(unit, kill),
             Stage::Ask | Stage::Kill if record.left && kill != Kill::Main => {}
-            Stage::Ask | Stage::Kill => self.post(unit, 0),
+            Stage::Ask | Stage::Abort | Stage::Kill => self.post(unit, 0),
             Stage::Post(_) | Stage::PostKill(_) if record.helper => {}
             Stage::Post(number) | Stage::PostKill(number) => {
                 self.post(unit, number.saturating_add(1));
@@ -348,7 +370,9 @@ impl Core {
         record.left = false;
         let (state, alive) = (record.state, record.is_alive());
         match state {
-            State::Stopping(stage @ (Stage::Ask | Stage::Kill)) => self.stop_goes_on(unit, stage),
+            State::Stopping(stage @ (Stage::Ask | Stage::Abort | Stage::Kill)) => {
+                self.stop_goes_on(unit, stage)
+            }
             State::Starting(Step::Adopt) if matches!(self.unit(unit).ready, Ready::PidFile(_)) => {
                 self.left_nobody(unit);
             }
@@ -389,7 +413,7 @@ impl Core {
     pub(super) fn stop_overdue(&mut self, unit: UnitId, stage: Stage) {
         let kill = self.unit(unit).kill;
         match stage {
-            Stage::Command(_) | Stage::Ask => self.kill(unit, kill),
+            Stage::Command(_) | Stage::Ask | Stage::Abort => self.kill(unit, kill),
             Stage::Kill => {
                 let why = "it does not die, not even when killed".to_owned();
                 self.records.at_mut(unit).next = Some(Next::Failed(why));

@@ -9,4 +9,10 @@ pub(crate) enum Word {
     Stopping,
     /// What it does will take so many milliseconds from now on.
     Extend(u64),
+    /// A sign of life.
+    Alive,
+    /// It is not well.
+    Hangs,
+    /// From now on it gives signs of life within so many milliseconds.
+    Within(u64),
 }

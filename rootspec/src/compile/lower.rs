@@ -24,7 +24,11 @@ const CPU_PERIOD: u64 = 100_000;
 /// The unit without its dependencies.
 pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
     let oneshot = file.kind == Kind::Oneshot;
-    let ready = super::ready::lower(&file.ready, oneshot);
+    let ready = super::ready::lower(
+        &file.ready,
+        file.health.as_ref().map(toml::Spanned::get_ref),
+        oneshot,
+    );
     let patience = if oneshot { u64::MAX } else { START_TIMEOUT };
     Unit {
         name: name.as_str().into(),
@@ -41,6 +45,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         stop_signal: file.stop.signal.0,
         stop_timeout: file.stop.timeout.0,
         kill: file.stop.kill,
+        care: super::care::lower(file),
         gate: file.gate.required.then_some(Gate {
             within: file.gate.within.0,
             stable: file.gate.stable.0,

@@ -9,12 +9,13 @@
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
-//! | `ready` | when it is ready |
+//! | `ready`, `care` | when it is ready, whether it is well |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
 
+mod care;
 mod edge;
 mod gather;
 mod graph;

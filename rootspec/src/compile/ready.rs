@@ -8,7 +8,7 @@ const INTERVAL: u64 = 500;
 /// Longest time for an answer, in milliseconds.
 const ANSWER: u64 = 5_000;
 
-pub(super) fn lower(from: &units::Ready, oneshot: bool) -> Ready {
+pub(super) fn lower(from: &units::Ready, health: Option<&units::Health>, oneshot: bool) -> Ready {
     let interval = from
         .interval
         .as_ref()
@@ -46,6 +46,7 @@ pub(super) fn lower(from: &units::Ready, oneshot: bool) -> Ready {
             let name = from.bus_name.as_ref();
             asked(name.map(|name| Ask::Own(vec!["bus".to_owned(), name.get_ref().clone()])))
         }
+        (Some(ReadyMode::Health), _) => asked(health.and_then(super::care::ask)),
         (Some(ReadyMode::Exec) | None, _) => Ready::Exec,
     }
 }
@@ -58,7 +59,9 @@ pub(super) fn connect(place: &Place) -> Ask {
 /// Whose notifications count; a unit that nobody expects any from has no socket for them.
 pub(super) fn notify(file: &UnitFile, reload: Option<&Reload>) -> Option<NotifyFrom> {
     let ready = &file.ready;
-    let awaited = ready.mode() == Some(ReadyMode::Notify) || reload == Some(&Reload::Notify);
+    let awaited = ready.mode() == Some(ReadyMode::Notify)
+        || reload == Some(&Reload::Notify)
+        || file.watchdog.is_some();
     ready
         .notify_from
         .or_else(|| awaited.then(NotifyFrom::default))

@@ -76,7 +76,7 @@ fn parse(text: &str) -> Option<Address> {
 }
 
 /// `PORT` or `ADDRESS:PORT`. Names are nobody's here: there is no network yet that could tell.
-fn net(text: &str) -> Option<SocketAddr> {
+pub(super) fn net(text: &str) -> Option<SocketAddr> {
     let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let address = match text.parse::<u16>() {
         Ok(port) => SocketAddr::new(any, port),

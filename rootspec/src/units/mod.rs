@@ -10,6 +10,7 @@
 //! | `timer` | when a unit is started by time |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `ready` | when a unit is ready |
+//! | `care` | whether a unit that is up is well |
 //! | `reload` | how a unit is told to read its settings again |
 //! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
@@ -17,6 +18,7 @@
 //! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
 
 mod attributes;
+mod care;
 mod fill;
 mod layers;
 mod listen;
@@ -36,6 +38,7 @@ use toml::Spanned;
 pub use attributes::{
     CoredumpFilter, Cpus, IoPriority, LIMIT_NAMES, LimitPair, Limits, MaybePath, Nanos, Nice, Sched,
 };
+pub use care::{Health, Remedy, Watchdog};
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
@@ -89,6 +92,10 @@ pub struct UnitFile {
     /// When the unit counts as ready.
     #[serde(default)]
     pub ready: Ready,
+    /// Signs of life that it gives.
+    pub watchdog: Option<Spanned<Watchdog>>,
+    /// How it is asked whether it is well.
+    pub health: Option<Spanned<Health>>,
     /// What follows when it ends.
     #[serde(default)]
     pub restart: Restart,

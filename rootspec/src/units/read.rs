@@ -1,5 +1,7 @@
 //! Text to [`UnitFile`], with errors that point at file, line and key.
 
+use std::ops::Range;
+
 use toml::Spanned;
 
 use super::fill::{Facts, fill};
@@ -100,7 +102,10 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
             "only a service or oneshot has a [sandbox]: a container's is in its bundle",
         );
     }
-    for (span, words) in unit.ready.wrong(unit.kind) {
+    for (span, words) in unit.ready.wrong(unit.kind, unit.health.is_some()) {
+        say(span, &words);
+    }
+    for (span, words) in wrong_care(unit) {
         say(span, &words);
     }
     if !(1.0..=100.0).contains(unit.restart.backoff.get_ref()) {
@@ -120,6 +125,26 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
     }
     for (path, words) in out_of_range(unit) {
         wrong.push(layers.spot_at(&path, words));
+    }
+    wrong
+}
+
+/// What is wrong with the tables that say whether it is well.
+fn wrong_care(unit: &UnitFile) -> Vec<(Range<usize>, String)> {
+    let mut wrong = Vec::new();
+    if let Some(watchdog) = &unit.watchdog {
+        wrong.extend(watchdog.get_ref().wrong());
+        if unit.kind != Kind::Service {
+            let words = "only a service gives signs of life: leave this table out";
+            wrong.push((watchdog.span(), words.to_owned()));
+        }
+    }
+    if let Some(health) = &unit.health {
+        wrong.extend(health.get_ref().wrong(health.span()));
+        if let Kind::Group | Kind::Oneshot = unit.kind {
+            let words = "only a service or container can be asked: leave this table out";
+            wrong.push((health.span(), words.to_owned()));
+        }
     }
     wrong
 }

@@ -54,6 +54,8 @@ pub enum ReadyMode {
     Check,
     /// A name on the system bus (D-Bus) has an owner.
     Bus,
+    /// The first question of `[health]` is answered well.
+    Health,
     /// It ended well.
     Exit,
 }
@@ -107,7 +109,7 @@ impl Ready {
     }
 
     /// What is wrong with it, each with its place.
-    pub(super) fn wrong(&self, kind: Kind) -> Vec<(Range<usize>, String)> {
+    pub(super) fn wrong(&self, kind: Kind, health: bool) -> Vec<(Range<usize>, String)> {
         let mut wrong = Vec::new();
         let mode = self.mode();
         let place = self.mode.as_ref().map_or(0..0, Spanned::span);
@@ -128,6 +130,10 @@ impl Ready {
         if let (Some(example), true) = (example, belongings.is_empty()) {
             wrong.push((place.clone(), format!("this mode needs {example}")));
         }
+        if let (Some(ReadyMode::Health), false) = (mode, health) {
+            let words = "this mode needs a [health] table".to_owned();
+            wrong.push((place.clone(), words));
+        }
         let fits = match (kind, mode) {
             (Kind::Oneshot, Some(mode)) if mode != ReadyMode::Exit => {
                 Some("a oneshot is ready when its commands have ended: leave this out")
@@ -136,7 +142,7 @@ impl Ready {
                 Kind::Container,
                 Some(ReadyMode::Started | ReadyMode::Notify | ReadyMode::Fd | ReadyMode::PidFile),
             ) => Some(
-                "a container cannot tell this way: say socket, check or bus_name, or leave it out",
+                "a container cannot tell this way: say socket, check, bus_name or health, or leave it out",
             ),
             _ => None,
         };

@@ -32,8 +32,8 @@ pub(super) struct Prepared {
     pub(super) programs: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
     pub(super) envp: Vec<*const c_char>,
-    /// Room for the own process id as decimal text with a NUL, 11 bytes; null: not wanted.
-    pub(super) pid_text: *mut u8,
+    /// Rooms for the own process id as decimal text with a NUL, 11 bytes each.
+    pub(super) pid_texts: Vec<*mut u8>,
     /// Keeps alive what `argv` and `envp` point at.
     pub(super) _strings: Vec<Vec<u8>>,
 }
@@ -253,9 +253,9 @@ fn limits(p: &Prepared) -> Result<(), i32> {
     Ok(())
 }
 
-/// Writes the own process id into the environment (`LISTEN_PID`).
+/// Writes the own process id into the environment (`LISTEN_PID` and its like).
 fn write_pid(p: &Prepared) {
-    if p.pid_text.is_null() {
+    if p.pid_texts.is_empty() {
         return;
     }
     // SAFETY: no pointers.
@@ -272,12 +272,14 @@ fn write_pid(p: &Prepared) {
             break;
         }
     }
-    for (place, digit) in digits.iter().take(count).rev().enumerate() {
-        // SAFETY: the buffer has 11 bytes, `place` is below 10, and the parent does not look at it.
-        unsafe { p.pid_text.wrapping_add(place).write(*digit) };
+    for text in &p.pid_texts {
+        for (place, digit) in digits.iter().take(count).rev().enumerate() {
+            // SAFETY: the buffer has 11 bytes, `place` is below 10, and the parent does not look at it.
+            unsafe { text.wrapping_add(place).write(*digit) };
+        }
+        // SAFETY: at most the eleventh byte.
+        unsafe { text.wrapping_add(count).write(0) };
     }
-    // SAFETY: at most the eleventh byte.
-    unsafe { p.pid_text.wrapping_add(count).write(0) };
 }
 
 /// Takes all signals again and becomes the program: the first path of the list that is there.

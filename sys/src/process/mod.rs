@@ -68,8 +68,8 @@ pub struct Job {
     pub tty_output: [bool; 2],
     /// Directories to make with their parents; the last part belongs to the user.
     pub dirs: Vec<String>,
-    /// Adds `LISTEN_PID` with the process' own id.
-    pub listen_pid: bool,
+    /// Variables that hold the process' own id.
+    pub own_id: Vec<&'static str>,
     /// How many descriptors it may have open, as far as we may ourselves; absent: as many as we.
     pub descriptors: Option<Limit>,
     /// The child becomes a copy of our own program that does the rest, see [`Executor`].
@@ -386,14 +386,15 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
     let mut argv = pointers(argv_words, &mut strings)?;
     let env: &[String] = if own.is_some() { &[] } else { &job.env };
     let mut envp = pointers(env, &mut strings)?;
-    let mut pid_text = std::ptr::null_mut();
-    if job.listen_pid && own.is_none() {
-        let mut text = b"LISTEN_PID=".to_vec();
+    let mut pid_texts = Vec::new();
+    let names: &[&str] = if own.is_some() { &[] } else { &job.own_id };
+    for name in names {
+        let mut text = format!("{name}=").into_bytes();
         let name = text.len();
         text.resize(name.saturating_add(11), 0);
         let start = text.as_mut_ptr();
         envp.push(start.cast_const().cast());
-        pid_text = start.wrapping_add(name);
+        pid_texts.push(start.wrapping_add(name));
         strings.push(text);
     }
     argv.push(std::ptr::null());
@@ -436,7 +437,7 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
         programs,
         argv,
         envp,
-        pid_text,
+        pid_texts,
         _strings: strings,
     })
 }

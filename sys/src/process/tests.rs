@@ -55,7 +55,7 @@ fn the_child_knows_its_own_id_and_takes_all_signals() {
         "test $LISTEN_PID = $$; echo $?; grep ^SigBlk /proc/self/status",
     ]);
     show.env = vec!["PATH=/usr/bin:/bin".into()];
-    show.listen_pid = true;
+    show.own_id = vec!["LISTEN_PID"];
     let text = output_of(&show);
     assert_eq!(text, "0\nSigBlk:\t0000000000000000\n");
 }

@@ -92,6 +92,11 @@ fn unit_file(dice: &mut Dice, count: usize) -> String {
             ]);
             writeln!(text, "[ready]\n{ready}").unwrap();
         }
+        if kind == "service" && dice.percent(20) {
+            let remedy = dice.of(&["restart", "mark", "stop"]);
+            writeln!(text, "[health]\ncmd = \"/v\"\non_fail = \"{remedy}\"").unwrap();
+            writeln!(text, "[watchdog]\ninterval = \"9s\"\naction = \"{remedy}\"").unwrap();
+        }
     }
     text
 }
@@ -368,7 +373,14 @@ impl Sim {
             12 => self.edit(),
             13 => self.end(unit, Role::Asker, exit),
             14 => {
-                let words = [Word::Reloading, Word::Stopping, Word::Extend(700)];
+                let words = [
+                    Word::Reloading,
+                    Word::Stopping,
+                    Word::Extend(700),
+                    Word::Alive,
+                    Word::Hangs,
+                    Word::Within(300),
+                ];
                 let word = *self.dice.of(&words);
                 self.handle(Event::Said(unit, word));
             }
