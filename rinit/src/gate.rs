@@ -1,7 +1,9 @@
 //! The verdict on a boot, as a pure function of what units did and of the time.
 //!
 //! A snapshot on trial is good when every unit of the gate was ready in time and stayed so. It is bad as soon as one
-//! failed for good or is late. An ordinary boot is never bad: what would be is "degraded", and the system stays up.
+//! failed for good, is late, or was restarted too often. Units of soft weight never make it bad: a trial on which they alone
+//! failed is confirmed, and called "degraded". An ordinary boot is never bad: what would be is "degraded", and the system
+//! stays up.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 const DEFAULT_RULE: Rule = Rule {
     within: 180_000,
     stable: 10_000,
+    soft: false,
+    max_restarts: None,
 };
 
 /// Whether this boot is a try of a new snapshot: as the boot stage reports. Where its report cannot be read, the menu's
@@ -61,7 +65,10 @@ pub(crate) fn rules(plan: &Plan, group: &str) -> Vec<(UnitIndex, String, Rule)> 
     }
 }
 
-/// What the gate sees of a unit.
+/// What the gate sees of a unit: its state, and how often it was restarted.
+pub(crate) type Seen = (Sight, u32);
+
+/// The state of a unit, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sight {
     /// Ready since this time (in milliseconds of the supervisor's clock).
@@ -83,7 +90,7 @@ pub(crate) enum Verdict {
     Unconfirmed(Vec<String>),
     /// All is well.
     Good,
-    /// Something is missing, with the reasons; on an ordinary boot.
+    /// Something is missing, with the reasons; on an ordinary boot, or nothing that would make a trial bad.
     Degraded(Vec<String>),
     /// Something is missing, with the reasons; on a trial.
     Bad(Vec<String>),
@@ -144,37 +151,51 @@ impl<Id: Copy> Gate<Id> {
     }
 
     /// The verdict as things stand.
-    pub(crate) fn judge(&self, now: u64, see: impl Fn(Id) -> Sight) -> Verdict {
-        let mut reasons = Vec::new();
+    pub(crate) fn judge(&self, now: u64, see: impl Fn(Id) -> Seen) -> Verdict {
+        let (mut reasons, mut flaws) = (Vec::new(), Vec::new());
         let mut next: Option<u64> = None;
         for (unit, name, rule) in &self.rules {
             let late = self.began.saturating_add(rule.within);
-            let wait = match see(*unit) {
-                Sight::Skipped => None,
-                Sight::Failed(why) => {
-                    reasons.push(format!("{name} failed: {why}"));
-                    None
+            let (sight, restarts) = see(*unit);
+            let step = match sight {
+                Sight::Skipped => Ok(None),
+                Sight::Failed(why) => Err(format!("{name} failed: {why}")),
+                Sight::Up(_) | Sight::Pending
+                    if rule.max_restarts.is_some_and(|most| restarts > most) =>
+                {
+                    let most = rule.max_restarts.unwrap_or_default();
+                    Err(format!(
+                        "{name} was restarted {restarts} times, at most {most} are allowed"
+                    ))
                 }
                 Sight::Up(since) => {
                     let stable = since.saturating_add(rule.stable);
-                    (now < stable).then_some(stable)
+                    Ok((now < stable).then_some(stable))
                 }
                 Sight::Pending if now >= late => {
                     let within = crate::words::duration(rule.within);
-                    reasons.push(format!("{name} was not ready within {within}"));
-                    None
+                    Err(format!("{name} was not ready within {within}"))
                 }
-                Sight::Pending => Some(late),
+                Sight::Pending => Ok(Some(late)),
             };
+            let wait = step.unwrap_or_else(|why| {
+                let list = if rule.soft { &mut flaws } else { &mut reasons };
+                list.push(why);
+                None
+            });
             next = match (next, wait) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
         }
         match (reasons.is_empty(), next) {
-            (false, _) => self.not_good(reasons),
+            (false, _) => {
+                reasons.append(&mut flaws);
+                self.not_good(reasons)
+            }
             (true, Some(when)) => Verdict::Pending(when),
-            (true, None) => Verdict::Good,
+            (true, None) if flaws.is_empty() => Verdict::Good,
+            (true, None) => Verdict::Degraded(flaws),
         }
     }
 
@@ -208,6 +229,8 @@ mod tests {
     const RULE: Rule = Rule {
         within: 100,
         stable: 10,
+        soft: false,
+        max_restarts: None,
     };
 
     fn gate(trial: bool) -> Gate<usize> {
@@ -219,7 +242,7 @@ mod tests {
     }
 
     fn judge(trial: bool, now: u64, seen: [Sight; 2]) -> Verdict {
-        gate(trial).judge(now, |unit| seen[unit].clone())
+        gate(trial).judge(now, |unit| (seen[unit].clone(), 7))
     }
 
     fn plan(units: &[(&str, &str)]) -> Plan {
@@ -287,6 +310,53 @@ mod tests {
         assert_eq!(judge(false, 1001, seen), Verdict::Degraded(words));
         let late = judge(true, 1100, [Sight::Up(1001), Sight::Pending]);
         assert_eq!(late.reasons(), ["db was not ready within 100 ms"]);
+    }
+
+    #[test]
+    fn a_soft_failure_never_makes_a_trial_bad_and_is_told() {
+        let soft = Rule { soft: true, ..RULE };
+        let rules = vec![(0, "web".into(), RULE), (1, "db".into(), soft)];
+        let gate = Gate::new(rules, true, 1000);
+        let failed = || Sight::Failed("it is broken".into());
+        let judge = |now, seen: [Sight; 2]| gate.judge(now, |unit| (seen[unit].clone(), 0));
+        let flaw = "db failed: it is broken".to_owned();
+        let cases = [
+            // It is not over before the others are through.
+            (1001, [Sight::Pending, failed()], Verdict::Pending(1100)),
+            (
+                1020,
+                [Sight::Up(1001), failed()],
+                Verdict::Degraded(vec![flaw.clone()]),
+            ),
+            (
+                1001,
+                [failed(), failed()],
+                Verdict::Bad(vec!["web failed: it is broken".to_owned(), flaw]),
+            ),
+            (1020, [Sight::Up(1001), Sight::Up(1001)], Verdict::Good),
+        ];
+        for (now, seen, verdict) in cases {
+            assert_eq!(judge(now, seen.clone()), verdict, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn more_restarts_than_allowed_are_a_failure_even_of_what_is_up() {
+        let rule = Rule {
+            max_restarts: Some(2),
+            ..RULE
+        };
+        let gate = Gate::new(vec![(0, "web".into(), rule)], true, 1000);
+        let judge = |sight: Sight, restarts| gate.judge(1020, |_| (sight.clone(), restarts));
+        assert_eq!(judge(Sight::Up(1001), 2), Verdict::Good);
+        for sight in [Sight::Up(1001), Sight::Pending] {
+            let verdict = judge(sight, 3);
+            assert_eq!(
+                verdict.reasons(),
+                ["web was restarted 3 times, at most 2 are allowed"]
+            );
+            assert_eq!(verdict.word(), "bad");
+        }
     }
 
     #[test]

@@ -95,6 +95,8 @@ pub(crate) struct Init {
     pub(crate) timers: Timers,
     /// A trial judged good is being made the default.
     pub(crate) confirming: Option<Confirmation>,
+    /// What is missing on a trial that is good enough: the verdict once it is confirmed.
+    pub(crate) flaws: Vec<String>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
     pub(crate) rejecting: Option<u64>,
     /// The unit files are read again.
@@ -291,6 +293,7 @@ impl Init {
             gate: Gate::new(rules, trial, began),
             timers,
             confirming: None,
+            flaws: Vec::new(),
             rejecting: None,
             renewal: None,
             reexec: None,

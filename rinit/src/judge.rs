@@ -4,7 +4,7 @@ use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN};
 use rootspec::record::{CONFIRMED, VERDICT};
 
 use crate::confirm::{Confirmation, Seen, Step};
-use crate::gate::{Sight, Verdict};
+use crate::gate::{self, Sight, Verdict};
 use crate::init::{Init, Phase};
 use crate::shutdown::How;
 use crate::supervisor::{Core, Event, State, UnitId, Wish};
@@ -36,9 +36,11 @@ impl Init {
         };
         match (&self.verdict, self.gate.is_trial()) {
             (Verdict::Pending(_) | Verdict::Unconfirmed(_), _) => {}
-            (Verdict::Good, true) => {
+            (Verdict::Good | Verdict::Degraded(_), true) => {
+                let word = self.verdict.word();
                 self.voice
-                    .shout(&format!("this boot is good; {BOOT_GOOD} confirms it"));
+                    .shout(&format!("this boot is {word}; {BOOT_GOOD} confirms it"));
+                self.flaws = self.verdict.reasons().to_vec();
                 self.verdict = Verdict::Unconfirmed(Vec::new());
                 self.confirming = Some(Confirmation::new(now, self.settings.confirm_deadline));
                 self.confirm(now);
@@ -92,7 +94,10 @@ impl Init {
             (Step::Start, None) => {}
             (Step::Done, _) => {
                 self.confirming = None;
-                self.verdict = Verdict::Good;
+                self.verdict = match std::mem::take(&mut self.flaws) {
+                    flaws if flaws.is_empty() => Verdict::Good,
+                    flaws => Verdict::Degraded(flaws),
+                };
                 self.voice.note(&format!("{VERDICT}{CONFIRMED}"));
                 self.keep_plan();
             }
@@ -119,16 +124,17 @@ impl Init {
     }
 }
 
-fn sight(core: &Core, unit: UnitId) -> Sight {
+fn sight(core: &Core, unit: UnitId) -> gate::Seen {
     let record = core.record(unit);
-    match (record.state, record.wish) {
+    let sight = match (record.state, record.wish) {
         (State::Up, _) if core.spoils_the_boot(unit) => Sight::Failed(record.reason.clone()),
         (State::Up, _) => Sight::Up(record.since),
         (State::Failed, _) => Sight::Failed(record.reason.clone()),
         (State::Down, _) if record.skipped => Sight::Skipped,
         (State::Down | State::Waiting | State::Starting(_), _)
         | (State::Stopping(_) | State::Backoff, Wish::Up | Wish::Down) => Sight::Pending,
-    }
+    };
+    (sight, record.restarts)
 }
 
 fn seen(core: &Core, unit: UnitId) -> Seen {

@@ -373,6 +373,10 @@ pub struct Gate {
     pub within: u64,
     /// Ready without a break for this long.
     pub stable: u64,
+    /// Its failure does not make a snapshot bad.
+    pub soft: bool,
+    /// More restarts than this are a failure; absent: they are not counted.
+    pub max_restarts: Option<u32>,
 }
 
 /// A socket that is opened before anything starts.

@@ -6,7 +6,7 @@ use crate::plan::{
     Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Timer, Unit,
     UnitIndex, Work,
 };
-use crate::units::{self, Activate, Exit, Kind, RestartPolicy, UnitFile};
+use crate::units::{self, Activate, Exit, Kind, RestartPolicy, UnitFile, Weight};
 
 /// Start timeout of a service when its file does not say: 90 s.
 const START_TIMEOUT: u64 = 90_000;
@@ -49,6 +49,8 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         gate: file.gate.required.then_some(Gate {
             within: file.gate.within.0,
             stable: file.gate.stable.0,
+            soft: file.gate.weight == Weight::Soft,
+            max_restarts: file.gate.max_restarts,
         }),
         sockets: file.socket.iter().map(|s| socket(name, s)).collect(),
         timers: file.timer.iter().map(timer).collect(),

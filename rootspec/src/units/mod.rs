@@ -408,6 +408,20 @@ pub struct Gate {
     pub within: Millis,
     /// It must stay ready this long.
     pub stable: Millis,
+    /// What it means if it does not.
+    pub weight: Weight,
+    /// More restarts than this until the verdict count as a failure.
+    pub max_restarts: Option<u32>,
+}
+
+/// What a unit's failure means for the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// The snapshot is bad.
+    Hard,
+    /// It is good enough to stay, and the verdict says what is missing.
+    Soft,
 }
 
 impl Default for Gate {
@@ -416,6 +430,8 @@ impl Default for Gate {
             required: false,
             within: Millis(120_000),
             stable: Millis(10_000),
+            weight: Weight::Hard,
+            max_restarts: None,
         }
     }
 }
