@@ -15,7 +15,7 @@ pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Remedy
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";

@@ -29,6 +29,7 @@ const KERNEL_TESTS: &[&str] = &[
     "logs",
     "reexec",
     "ends",
+    "setup_units",
     "sandbox",
     "ties",
     "boot_plan",
