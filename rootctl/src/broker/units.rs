@@ -179,7 +179,7 @@ mod tests {
         for (name, bytes, words) in [
             ("plan-good", of("7"), None),
             ("plan-other", of("8"), Some("another snapshot")),
-            ("plan-cut", of("7")[..20].to_vec(), Some("damaged")),
+            ("plan-cut", of("7")[..19].to_vec(), Some("damaged")),
         ] {
             let script = "#!/bin/sh\n[ \"$1 $2 $3\" = \"--keep --snapshot 7\" ] || exit 2\nexec cat \"$5/plan\"\n";
             let dir = planner_of(name, script);

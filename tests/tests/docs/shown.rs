@@ -110,7 +110,7 @@ impl Stage {
             .collect();
         Ok(Some(match plain.as_slice() {
             ["rootctl", "power", ..] => self.power(line, &words)?,
-            ["rootctl", "svc" | "boot", ..] | ["rinit" | "rinit-plan", ..] => {
+            ["rootctl", "svc" | "boot" | "logs", ..] | ["rinit" | "rinit-plan", ..] => {
                 expect(line, self.machine()?.type_line(line)?)?
             }
             ["rootctl", rest @ ..] if rest.contains(&"init") && rest.contains(&"store") => {
