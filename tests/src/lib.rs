@@ -15,6 +15,7 @@
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
 //! - [`inside`]: a running rinit there, and questions to it;
 //! - [`powercut`]: every state in which a cut of the power may leave a disk, built and judged;
+//! - [`manual`]: the man pages, made from the verbs and from `docs/`;
 //! - [`fuzz`]: builds and runs the fuzz targets beside this package;
 //! - [`bench`]: what the benchmark of boots starts, and how its time stamps are judged;
 //! - [`tier`]: the front of the tests that may be skipped for a reason, and the summary over all tiers;
@@ -40,6 +41,7 @@ pub mod inside;
 pub mod isolate;
 pub mod limine;
 pub mod limine_reader;
+pub mod manual;
 pub mod ns;
 pub mod paths;
 pub mod powercut;

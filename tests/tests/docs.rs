@@ -67,6 +67,10 @@ fn main() -> std::process::ExitCode {
             ),
             test("settings_of_rinit_are_the_documented_ones", shown::settings),
             test("every_verb_has_a_man_page_that_names_its_options", cli::man),
+            test(
+                "every_page_of_the_manual_is_read_without_a_warning",
+                cli::manual,
+            ),
             test("bash_can_read_its_completions", || cli::completions("bash")),
             test("zsh_can_read_its_completions", || cli::completions("zsh")),
             test("fish_can_read_its_completions", || cli::completions("fish")),

@@ -106,6 +106,47 @@ pub(crate) fn man() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// The manual as packages get it: every page in the form that the readers of pages expect.
+pub(crate) fn manual() -> Result<Outcome> {
+    let folder = Scratch::new("manual")?;
+    tests::manual::write(folder.path())?;
+    let entries = std::fs::read_dir(folder.path()).context("cannot read the manual")?;
+    let pages: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    ensure!(pages.len() > 30, "only {} pages were written", pages.len());
+    if !has("man") || !has("groff") {
+        return Ok(Outcome::Skipped(
+            "man-db and groff are not here: the pages were made, and nobody read them".to_owned(),
+        ));
+    }
+    for page in &pages {
+        let read = Answer::of(
+            Command::new("man")
+                .args([
+                    "--warnings",
+                    "--encoding=UTF-8",
+                    "--troff-device=utf8",
+                    "--ditroff",
+                    "--local-file",
+                ])
+                .arg(page)
+                .env("LC_ALL", "C.UTF-8")
+                .stdout(std::process::Stdio::null()),
+        )?;
+        let words = read
+            .all
+            .lines()
+            .filter(|line| line.contains("warning"))
+            .collect::<Vec<_>>();
+        ensure!(
+            read.code == 0 && words.is_empty(),
+            "{}: {}",
+            page.display(),
+            words.join("\n")
+        );
+    }
+    Ok(Outcome::Passed)
+}
+
 pub(crate) fn completions(shell: &str) -> Result<Outcome> {
     let answer = Answer::of(Command::new(programs::build()?.rootctl).args(["completion", shell]))?;
     ensure!(

@@ -4,6 +4,7 @@
 //! - `bench.rs`: `bench`: figures against their goals;
 //! - `fuzz.rs`: `fuzz`: hostile bytes for the readers of formats;
 //! - `powercut.rs`: `powercut`: every state a cut of the power may leave, not only the sample of the tests;
+//! - `man.rs`: `man`: the manual, for packages;
 //! - `demo.rs`, `story.rs`: `demo`: the system in QEMU, for a person or played by itself.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ mod bench;
 mod check;
 mod demo;
 mod fuzz;
+mod man;
 mod powercut;
 mod story;
 
@@ -37,6 +39,8 @@ enum Verb {
     Powercut(powercut::Options),
     /// Gives hostile bytes to the readers of formats, longer than the tests do
     Fuzz(fuzz::Options),
+    /// Writes the whole manual into a folder
+    Man(man::Options),
     /// Measures what the documents promise
     Bench(bench::Options),
 }
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Verb::Powercut(options) => powercut::run(&options),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Man(options) => man::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };
     done.unwrap_or_else(|why| {
