@@ -58,6 +58,10 @@ fn main() -> std::process::ExitCode {
                 elsewhere::counterparts,
             ),
             test(
+                "every_key_is_named_to_people_from_systemd",
+                elsewhere::own_keys,
+            ),
+            test(
                 "specifiers_of_systemd_have_the_words_named_for_them",
                 elsewhere::specifiers,
             ),

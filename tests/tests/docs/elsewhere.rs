@@ -193,6 +193,36 @@ pub(crate) fn counterparts() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// The other way round: no key of a unit is unknown to people from systemd. A new one belongs to the directive that it is
+/// like, or to the section about what systemd has no word for.
+pub(crate) fn own_keys() -> Result<Outcome> {
+    let page = pages::read("docs/from-systemd.md")?;
+    let paths = page
+        .spans
+        .iter()
+        .filter_map(|(_, span)| span.split(" = ").next());
+    let named: BTreeSet<&str> = paths.collect();
+    let keys = Keys::read()?;
+    let mut missing = Vec::new();
+    for (table, names) in &keys.tables {
+        for name in names {
+            let path = format!("{table}.{name}");
+            let path = path.trim_start_matches('.');
+            // Tables have keys of their own.
+            let is_table = keys.tables.contains_key(path);
+            if !is_table && !named.contains(path) {
+                missing.push(path.to_owned());
+            }
+        }
+    }
+    ensure!(
+        missing.is_empty(),
+        "{} says nothing about {missing:?}",
+        page.name
+    );
+    Ok(Outcome::Passed)
+}
+
 /// A counterpart that is no command, path or word in braces.
 fn is_key(span: &str) -> bool {
     !span.starts_with(['{', '/']) && !span.starts_with("rootctl ")
