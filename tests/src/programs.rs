@@ -106,14 +106,6 @@ pub fn boot_stage() -> Result<PathBuf> {
     fixed("initramfs-hook", "rinit-boot")
 }
 
-/// Builds rootctl only.
-///
-/// # Errors
-/// As [`build`].
-pub fn rootctl() -> Result<PathBuf> {
-    fixed("rootctl", "rootctl")
-}
-
 /// Builds rinit only.
 ///
 /// # Errors
