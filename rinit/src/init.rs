@@ -646,14 +646,22 @@ impl Init {
 
     pub(crate) fn tell_news(&mut self) {
         let (news, notes) = self.all.take_news();
+        // What is for the log only is written at once: each write wakes the logger.
+        let mut quiet = String::new();
         for item in news {
             self.note_for_timers(item.unit);
             let name = &self.all.core.unit(item.unit).name;
-            match words_of(&item) {
-                (true, text) => self.voice.shout(&format!("{name} {text}")),
-                (false, text) => self.voice.note(&format!("{name} {text}")),
+            let (loud, text) = words_of(&item);
+            if loud || quiet.len() > voice::WHOLE {
+                self.voice.note(&std::mem::take(&mut quiet));
+            }
+            if loud {
+                self.voice.shout(&format!("{name} {text}"));
+            } else {
+                quiet.extend([&**name, " ", &*text, "\n"]);
             }
         }
+        self.voice.note(&quiet);
         for note in notes {
             self.voice.shout(&note);
         }

@@ -12,6 +12,9 @@ use crate::hands::hold::Fd;
 /// The name of our own log.
 pub(crate) const NAME: &str = "rinit";
 
+/// So much text still fits, with a line more, into what a pipe takes whole or not at all (4096 bytes, pipe(7)).
+pub(crate) const WHOLE: usize = 3072;
+
 /// All that we can be heard by.
 #[derive(Debug)]
 pub(crate) struct Voice {
@@ -53,9 +56,12 @@ impl Voice {
         self.log.as_ref().map(|(read, _)| read.as_fd())
     }
 
-    /// Something for the log only.
+    /// Lines for the log only, [`WHOLE`] bytes and one more line at most.
     pub(crate) fn note(&mut self, text: &str) {
-        self.write(text);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            self.write(text);
+        }
     }
 
     /// Something that an administrator must see.
