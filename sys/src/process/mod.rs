@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` (here) | what is to be started, the flight between clone and exec, workers, reaping, signals |
 //! | `child` | the steps of the child |
+//! | `stack` | what it runs on |
 //! | `arch` | the machine code |
 //!
 //! A child shares our memory (`CLONE_VM`) until it executes its program: no page tables are copied, and unlike with
@@ -12,6 +13,7 @@
 
 mod arch;
 mod child;
+mod stack;
 
 use std::ffi::{CString, c_char};
 use std::fs::File;
@@ -26,6 +28,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use crate::descriptors::{self, Limit};
 use crate::error::{Cannot, Result, SysError};
 use crate::executor;
+use stack::Stack;
 
 /// Where programs without a slash in their name are looked for.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,8 +36,6 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 const RECORD: usize = 8;
 /// Longest words of a report; with the record in front they fit into what a pipe takes at once (4096 bytes).
 pub(crate) const WORDS: usize = 2048;
-/// The child's stack. It needs well under 2 KiB; the rest is room for a signal frame of wide registers.
-const STACK: usize = 32 * 1024;
 
 /// User and groups by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +164,7 @@ pub enum Wait {
 #[derive(Debug)]
 struct Memory {
     _prepared: Box<child::Prepared>,
-    _stack: Vec<u64>,
+    stack: Stack,
 }
 
 /// A child between clone and exec.
@@ -206,7 +207,7 @@ impl Flight {
         };
         // After a record only the end of the process follows, which needs its stack for one more system call.
         match found {
-            Wait::Executed => drop(self.memory.take()),
+            Wait::Executed => self.landed(),
             Wait::Failed(..) => self.failed = Some(found),
             Wait::Flying => {}
         }
@@ -221,7 +222,9 @@ impl Flight {
 
     /// To be called when the process has been collected: nobody uses its memory any more.
     pub fn landed(&mut self) {
-        drop(self.memory.take());
+        if let Some(memory) = self.memory.take() {
+            memory.stack.give_back();
+        }
     }
 }
 
@@ -286,16 +289,9 @@ pub fn spawn(
     let lifted = lift(&fds).cannot("start", name)?;
     let fds: Vec<_> = lifted.iter().map(|(fd, to)| (fd.as_fd(), *to)).collect();
     let prepared = Box::new(prepare(job, &fds, told.as_raw_fd())?);
-    let mut stack: Vec<u64> = Vec::new();
-    let words = STACK.div_ceil(size_of::<u64>());
-    stack
-        .try_reserve_exact(words)
-        .map_err(std::io::Error::other)
-        .cannot("start", name)?;
+    let stack = Stack::take().cannot("start", name)?;
+    let (low, size) = stack.range();
     let mut pidfd: i32 = -1;
-    // The kernel wants the lowest address and aligns nothing: both ends are rounded to 16 bytes.
-    let low = (stack.as_mut_ptr() as u64).next_multiple_of(16);
-    let size = (STACK as u64).saturating_sub(16) & !15;
     let vm = flag(libc::CLONE_VM) | flag(libc::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
     let own_pids = job
         .executor
@@ -336,7 +332,7 @@ pub fn spawn(
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let memory = Some(Memory {
         _prepared: prepared,
-        _stack: stack,
+        stack,
     });
     let flight = Flight {
         report: File::from(report),
