@@ -1,11 +1,12 @@
 //! The small program that benchmarks run inside (`cargo xtask bench init` in namespaces, `bench race` in QEMU), in
-//! five roles:
+//! six roles:
 //!
 //! - `oneshot NAME`: a service that leaves its time stamps and ends;
 //! - `daemon NAME FD`: a service that says on descriptor FD, with a newline, that it is ready, and stays;
 //! - `exec PROGRAM [ARG]...`: leaves the stamp that all times are counted from and becomes the program;
 //! - `limit CHAIN HUBS LEAVES`: process 1 that starts so many services in their order, each with one vfork and exec,
 //!   and waits for what it must wait for. No state, no cgroups, nothing is started again: nobody is much faster;
+//! - `time COUNT PROGRAM [ARG]...`: runs the program so often and leaves a stamp each time;
 //! - without a word: process 1 that says in the kernel's log that it has begun, and becomes a script.
 //!
 //! It has no C library: in a virtual machine the start of a static glibc program takes about 0.3 ms, most of it for
@@ -84,6 +85,7 @@ fn work(words: &Words, begun: u64) -> Option<()> {
             kernel::exec(words.get(2)?, words.from(2)?, words.environment)
         }
         b"limit" => limit(words),
+        b"time" => time(words),
         _ => None,
     }
 }
@@ -110,6 +112,17 @@ fn mark(words: &Words) -> Option<()> {
     kernel::write(kernel::open_to_append(c"/dev/kmsg")?, MARK)?;
     let argv = [SHELL.as_ptr(), SCRIPT.as_ptr(), core::ptr::null()];
     kernel::exec(SHELL, argv.as_ptr(), words.environment)
+}
+
+/// Runs a program so often; a stamp each.
+fn time(words: &Words) -> Option<()> {
+    for _ in 0..number(words.get(2)?)? {
+        let begun = now();
+        let pid = kernel::start(words.get(3)?, words.from(3)?, words.environment)?;
+        kernel::wait(pid);
+        leave(b"time", begun, now())?;
+    }
+    Some(())
 }
 
 fn limit(words: &Words) -> Option<()> {

@@ -4,6 +4,7 @@
 //! it wakes up when there is nothing to do.
 
 use super::class::RealTime;
+use super::processes::{self, Supervisor};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ const GOAL: f64 = 3.4;
 const SOON: Duration = Duration::from_secs(60);
 /// rinit judges a boot 10 s after the last service got ready; it is idle after that.
 const SETTLED: Duration = Duration::from_secs(13);
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(60);
 
 pub(super) fn init(runs: u32, real_time: bool) -> Result<()> {
     let limit = limit()?;
@@ -109,48 +110,19 @@ fn show(name: &str, times: &mut [f64]) -> f64 {
 /// Memory and wake-ups of rinit and its helpers, without the services.
 fn at_rest(ns: &Namespace) -> Result<()> {
     std::thread::sleep(SETTLED);
-    let first = ns.pid()?;
-    let file = format!("/proc/{first}/task/{first}/children");
-    let children = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let children = children
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok());
-    let mut all = Vec::new();
-    for pid in std::iter::once(first).chain(children) {
-        let words = command_line(pid)?;
-        if !words.starts_with(DUMMY) {
-            all.push((pid, words, switches(pid)?));
-        }
-    }
+    let all = processes::supervisors(ns.pid()?, DUMMY)?;
+    let before: Vec<u64> = all
+        .iter()
+        .map(Supervisor::switches)
+        .collect::<Result<_>>()?;
     std::thread::sleep(IDLE);
-    for (pid, words, before) in &all {
-        let wakes = switches(*pid)?.saturating_sub(*before);
-        let memory = number(*pid, "smaps_rollup", "Pss:")?;
+    for (process, before) in all.iter().zip(before) {
+        let wakes = process.switches()?.saturating_sub(before);
+        let (words, memory) = (&process.words, process.memory()?);
         let seconds = IDLE.as_secs();
         say::line(&format!(
             "{words:<20} {memory:>6} KiB (PSS), {wakes} wake-ups in {seconds} s"
         ));
     }
     Ok(())
-}
-
-fn command_line(pid: u32) -> Result<String> {
-    let file = format!("/proc/{pid}/cmdline");
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    Ok(text.trim_end_matches('\0').replace('\0', " "))
-}
-
-/// How often the kernel has put a process to sleep, or took the processor away.
-fn switches(pid: u32) -> Result<u64> {
-    Ok(number(pid, "status", "voluntary_ctxt_switches:")?
-        + number(pid, "status", "nonvoluntary_ctxt_switches:")?)
-}
-
-/// The number behind a key in a file of `/proc/PID`.
-fn number(pid: u32, file: &str, key: &str) -> Result<u64> {
-    let file = format!("/proc/{pid}/{file}");
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let words = text.lines().find_map(|line| line.strip_prefix(key));
-    let value = words.and_then(|words| words.split_whitespace().next()?.parse().ok());
-    value.with_context(|| format!("there is no number {key} in {file}"))
 }

@@ -3,6 +3,8 @@
 //! - `diff.rs`: `rootctl diff` on a large tree, against the kernel's search for changed inodes;
 //! - `init.rs`: rinit with fifty services, in namespaces, against a program that only starts them;
 //! - `plan.rs`: what a thousand definitions of units cost a boot, from the plan that was kept and from files;
+//! - `services.rs`: a thousand services started, killed, stopped and asked about;
+//! - `processes.rs`: memory and wake-ups of what supervises;
 //! - `race.rs`: the boot stage against an initramfs of busybox and shell, in QEMU;
 //! - `class.rs`: the real-time class, for a host that has other work to do.
 
@@ -10,7 +12,9 @@ mod class;
 mod diff;
 mod init;
 mod plan;
+mod processes;
 mod race;
+mod services;
 
 use crate::Common;
 use anyhow::{Context, Result};
@@ -57,6 +61,8 @@ enum What {
         #[arg(long)]
         rt: bool,
     },
+    /// A thousand services: started by one command, killed, stopped, asked about; memory
+    Services(services::Options),
     /// What differs between two snapshots of a large tree, against the kernel's search for changed inodes
     Diff {
         /// How often each
@@ -83,13 +89,14 @@ const STAGE_GOAL: u64 = 50;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     host::ensure(options.common.install())?;
-    match options.what {
+    match &options.what {
         What::Size => size()?,
-        What::BootStage { runs } => boot_stage(runs.max(1))?,
-        What::Init { runs, rt } => init::init(runs.max(1), rt)?,
-        What::Plan { runs, rt } => plan::plan(runs.max(1), rt)?,
-        What::Race { runs, rt } => race::race(runs.max(1), rt)?,
-        What::Diff { runs } => diff::diff(runs.max(1))?,
+        What::BootStage { runs } => boot_stage((*runs).max(1))?,
+        What::Init { runs, rt } => init::init((*runs).max(1), *rt)?,
+        What::Services(options) => services::services(options)?,
+        What::Plan { runs, rt } => plan::plan((*runs).max(1), *rt)?,
+        What::Race { runs, rt } => race::race((*runs).max(1), *rt)?,
+        What::Diff { runs } => diff::diff((*runs).max(1))?,
     }
     // A missed goal is for a person to judge, who knows what else the machine did.
     Ok(ExitCode::SUCCESS)
