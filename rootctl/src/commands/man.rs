@@ -11,7 +11,7 @@ use crate::cli::{Cli, Man};
 use crate::client::Exit;
 
 /// Exit codes, with their meanings. `docs/control.md` says which errors they belong to.
-const CODES: [(&str, &str); 5] = [
+const CODES: [(&str, &str); 7] = [
     ("0", "It is done."),
     ("1", "It failed, and nothing changed."),
     ("2", "The usage is wrong, or a unit is not known."),
@@ -19,6 +19,14 @@ const CODES: [(&str, &str); 5] = [
     (
         "4",
         "Somebody else is changing the store, or the system is going down.",
+    ),
+    (
+        "5",
+        "Some of it was done: standard error says what was not.",
+    ),
+    (
+        "6",
+        "Two sides differ and somebody has to decide; nothing changed.",
     ),
 ];
 
