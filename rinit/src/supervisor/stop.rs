@@ -371,7 +371,7 @@ impl Core {
         let (state, alive) = (record.state, record.is_alive());
         match state {
             State::Stopping(stage @ (Stage::Ask | Stage::Abort | Stage::Kill)) => {
-                self.stop_goes_on(unit, stage)
+                self.stop_goes_on(unit, stage);
             }
             State::Starting(Step::Adopt) if matches!(self.unit(unit).ready, Ready::PidFile(_)) => {
                 self.left_nobody(unit);
