@@ -9,7 +9,7 @@ use rootspec::protocol::session::SessionList;
 use rootspec::protocol::store::{List, SnapshotList, method};
 
 use super::Context;
-use crate::cli::{Candidates, Cli, Completion};
+use crate::cli::{self, Candidates, Cli, Completion};
 use crate::client::{Client, Exit};
 
 /// How long the answer of a broker is waited for: a person has pressed a key.
@@ -57,7 +57,7 @@ pub(super) fn run(context: Context<'_>, args: &Completion) -> Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rootctl", &mut script);
     if shell == Shell::Bash {
-        script.extend(bash(&Cli::command()).into_bytes());
+        script.extend(bash(&cli::whole()).into_bytes());
     }
     context.out.raw(&script)?;
     Ok(Exit::Done)
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn bash_knows_which_verbs_take_a_snapshot_and_which_a_session() {
-        let text = bash(&Cli::command());
+        let text = bash(&cli::whole());
         for line in [
             "\" snap show \"*) kind=snapshots ;;",
             "\" deploy \"*) kind=snapshots ;;",

@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use clap::CommandFactory;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Context;
-use crate::cli::{Cli, Man};
+use crate::cli::{self, Man};
 use crate::client::Exit;
 
 /// Exit codes, with their meanings. `docs/control.md` says which errors they belong to.
@@ -35,8 +34,7 @@ const RUNNING: [&str; 3] = ["rootctl-svc", "rootctl-boot", "rootctl-power"];
 
 /// Prints the main page, or writes the pages of all commands into a folder.
 pub(super) fn run(context: Context<'_>, args: &Man) -> Result<Exit> {
-    let mut command = Cli::command().disable_help_subcommand(true);
-    command.build();
+    let command = cli::whole();
     match &args.dir {
         Some(dir) => {
             std::fs::create_dir_all(dir)

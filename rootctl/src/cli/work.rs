@@ -1,0 +1,112 @@
+//! Verbs that change a copy of a snapshot: `run`, `shell`, `session`.
+
+use clap::{Args, Subcommand};
+
+// `run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The snapshot to copy
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// Name of the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// The command, passed on untouched
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
+}
+
+// What becomes of a session when its shell has ended. Without any of these a person at a terminal is asked.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[group(multiple = false)]
+pub(crate) struct Outcome {
+    /// When the shell has ended, keep what was done as a new snapshot
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// When the shell has ended, throw away what was done
+    #[arg(long)]
+    pub(crate) discard: bool,
+    /// When the shell has ended, leave the session as it is
+    #[arg(long)]
+    pub(crate) hold: bool,
+}
+
+// `shell`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Starts a shell as root in a writable copy of a snapshot: a session. The shell sees the copy as /, the host's \
+        network and name servers, and nothing else of the host; when it has ended, nothing that it started runs on. The \
+        snapshot itself is never touched.\n\n\
+        When the shell ends, you are asked whether to keep what was done as a new snapshot, to discard it, or to hold it. What is \
+        held stays, as does what was done when the terminal, this program, or the broker was gone: `rootctl session resume` goes \
+        on with it. Without a terminal the shell reads its commands from standard input, and the session is held unless --keep \
+        or --discard is given."
+)]
+pub(crate) struct Shell {
+    /// The snapshot to copy
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// Name of the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) outcome: Outcome,
+    /// A command instead of root's shell, passed on untouched
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
+}
+
+// `session …`
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum Session {
+    /// Sessions, and what was changed in them
+    List,
+    /// Go on with a session
+    Resume(SessionResume),
+    /// Keep what was done in a session as a new snapshot
+    Keep(SessionKeep),
+    /// Throw sessions away, for good
+    Drop(SomeSessions),
+}
+
+// `session resume`
+#[derive(Debug, Args)]
+pub(crate) struct SessionResume {
+    /// Which session: its number, or the name it was given
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) outcome: Outcome,
+    /// A command instead of root's shell, passed on untouched
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
+}
+
+// `session keep`
+#[derive(Debug, Args)]
+pub(crate) struct SessionKeep {
+    /// Which session: its number, or the name it was given
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Another name for the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Another line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+// Sessions that must be named.
+#[derive(Debug, Args)]
+pub(crate) struct SomeSessions {
+    /// Which sessions: numbers, or the names they were given
+    #[arg(required = true, value_name = "SESSION")]
+    pub(crate) sessions: Vec<String>,
+}
