@@ -9,6 +9,7 @@ use crate::{grub, initramfs, limine, limine_reader, rootfs, run};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Which loader starts the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +215,17 @@ impl System {
         Machine::start(&self.power_on(firmware, None))
     }
 
-    /// The same, and everything that is written to the disk is noted in the new file `log`.
+    /// The same, up to the first word of the kernel.
+    ///
+    /// # Errors
+    /// When QEMU does not start, or no kernel does within `deadline`.
+    pub fn boot(&self, firmware: Firmware, deadline: Duration) -> Result<Machine> {
+        let mut machine = self.start(firmware)?;
+        machine.expect("Linux version", deadline)?;
+        Ok(machine)
+    }
+
+    /// The same as [`Self::start`], and everything that is written to the disk is noted in the new file `log`.
     ///
     /// # Errors
     /// When the file cannot be made, or QEMU does not start.

@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tests::console::Console;
 use tests::disk::btrfs;
 use tests::disk::gpt::Purpose;
@@ -12,7 +11,7 @@ use tests::guest::{self, BOOT, PATIENCE, number};
 use tests::qemu::{Firmware, Machine};
 use tests::system::{Loader, MARK, MARK_WORDS, PACKAGE, PACKAGE_FILE, System};
 use tests::tier::{self, Outcome, Tier, test};
-use tests::{limine, rootfs, say};
+use tests::{limine, rootfs};
 
 fn main() -> std::process::ExitCode {
     let code = tier::main(
@@ -108,7 +107,7 @@ fn power_off(mut machine: Machine) -> Result<Outcome> {
 
 fn to_login(firmware: Firmware) -> Result<Outcome> {
     let system = system(Loader::Grub)?;
-    let mut machine = system.start(firmware)?;
+    let mut machine = system.boot(firmware, 2 * BOOT)?;
     log_in(&mut machine.console)?;
     let status = guest::status(&mut machine.console)?;
     ensure!(
@@ -121,7 +120,7 @@ fn to_login(firmware: Firmware) -> Result<Outcome> {
 
 fn deploys(loader: Loader, firmware: Firmware) -> Result<Outcome> {
     let system = system(loader)?;
-    let mut machine = system.start(firmware)?;
+    let mut machine = system.boot(firmware, 2 * BOOT)?;
     log_in(&mut machine.console)?;
     guest::make_snapshot(
         &mut machine.console,
@@ -160,26 +159,10 @@ fn deploy(machine: &mut Machine, words: &str, id: u32) -> Result<()> {
 
 /// Waits for a kernel that was started for snapshot `id`.
 fn booted(machine: &mut Machine, id: u32) -> Result<()> {
-    expect_or_reset(machine, "Linux version", 2 * BOOT)?;
+    machine.expect("Linux version", 2 * BOOT)?;
     machine
         .console
         .expect(&format!("rootctl.snap={id} "), BOOT)?;
-    Ok(())
-}
-
-/// The emulator's firmware was seen to stand still for ever between GRUB's "Booting" and the kernel's first word. Then, and
-/// only then, the machine is reset, as a person would do it: what was to be entered is counted by then.
-fn expect_or_reset(machine: &mut Machine, pattern: &str, deadline: Duration) -> Result<()> {
-    let Err(why) = machine.console.expect(pattern, deadline) else {
-        return Ok(());
-    };
-    let transcript = machine.console.transcript();
-    if transcript.rfind("Booting `") <= transcript.rfind("Linux version ") {
-        return Err(why);
-    }
-    say::line("the firmware stands still behind the loader; the machine is reset");
-    machine.reset()?;
-    machine.console.expect(pattern, deadline)?;
     Ok(())
 }
 
@@ -213,7 +196,7 @@ impl Broken<'_> {
 /// Breaks a copy of the running snapshot, deploys it, and sees the old system again with the reason told.
 fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
     let system = system(broken.loader)?;
-    let mut machine = system.start(broken.firmware)?;
+    let mut machine = system.boot(broken.firmware, 2 * BOOT)?;
     log_in(&mut machine.console)?;
     guest::make_snapshot(&mut machine.console, "broken", broken.script)?;
     machine.console.succeed(broken.tamper, PATIENCE)?;
@@ -222,7 +205,7 @@ fn comes_back(broken: &Broken<'_>) -> Result<Outcome> {
         None => "deploy broken".to_owned(),
     };
     deploy(&mut machine, &words, 2)?;
-    expect_or_reset(&mut machine, "rootctl.snap=1 ", 4 * BOOT)?;
+    machine.expect("rootctl.snap=1 ", 4 * BOOT)?;
     let entered = machine
         .console
         .transcript()
@@ -336,7 +319,7 @@ fn limine_stand_in() -> Result<Outcome> {
 fn limine_to_login(firmware: Firmware) -> Result<Outcome> {
     with_limine(|| {
         let system = system(Loader::Limine)?;
-        let mut machine = system.start(firmware)?;
+        let mut machine = system.boot(firmware, 2 * BOOT)?;
         log_in(&mut machine.console)?;
         power_off(machine)
     })

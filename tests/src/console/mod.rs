@@ -200,6 +200,16 @@ impl Console {
         first_of(&lock(&self.heard).text, self.cursor, &[pattern]).is_some()
     }
 
+    /// How many bytes were said so far.
+    pub fn length(&self) -> usize {
+        lock(&self.heard).text.len()
+    }
+
+    /// Whether the other side has closed.
+    pub fn ended(&self) -> bool {
+        lock(&self.heard).ended
+    }
+
     /// Whether `pattern` was ever said.
     pub fn ever(&self, pattern: &str) -> bool {
         first_of(&lock(&self.heard).text, 0, &[pattern]).is_some()

@@ -165,7 +165,8 @@ impl Story {
     fn reboots(&mut self, what: &str, command: &str) -> Result<()> {
         self.step(what, |machine| {
             machine.console.send_line(command)?;
-            machine.console.expect_line("Linux version", BOOT)
+            let kernel = machine.expect("Linux version", 2 * BOOT)?;
+            Ok(machine.console.line_at(&kernel).trim().to_owned())
         })?;
         self.login()
     }
@@ -206,12 +207,15 @@ impl Story {
             machine
                 .console
                 .send_line("rootctl deploy broken --reboot")?;
-            machine.console.expect("Linux version", BOOT)?;
+            machine.expect("Linux version", 2 * BOOT)?;
             machine.console.expect_line("rootctl.snap=3", BOOT)
         })?;
         self.step(
             "by itself the machine is back on the second snapshot",
-            |machine| machine.console.expect_line("rootctl.snap=2", 3 * BOOT),
+            |machine| {
+                let line = machine.expect("rootctl.snap=2", 3 * BOOT)?;
+                Ok(machine.console.line_at(&line).trim().to_owned())
+            },
         )?;
         self.login()?;
         self.step("rootctl says why", |machine| {
