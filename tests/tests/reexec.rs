@@ -24,6 +24,7 @@ fn main() -> std::process::ExitCode {
             test("a_crash_costs_no_service", crash),
             test("a_crash_right_after_a_start_adopts_what_runs", early),
             test("a_trial_that_keeps_crashing_is_left", trial),
+            test("a_trial_found_degraded_is_not_good_afterwards", degraded),
         ],
     )
 }
@@ -307,23 +308,46 @@ fn early() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn trial() -> Result<Outcome> {
+/// Starts on a trial, with these words of `/bin/sh` as what confirms it.
+fn start_trial(services: &[(&str, &str)], confirms: &str) -> Result<Inside> {
     const REPORT: &str = "schema = 1\nsnapshot = 7\ntry_number = 1\ntries_max = 3\nmode = \"tmpfs\"\nreason = \"trial\"\n\
                           degraded = false\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
     let bad = "kind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"echo REJECTED $0 > /dev/console\"]\n";
-    let web = format!("{STAYS}[gate]\nrequired = true\nwithin = \"60s\"\nstable = \"50s\"\n");
-    let boot = "schema = 1\nkind = \"oneshot\"\n[exec]\nstart = [\"/bin/busybox\", \"true\"]\n";
-    let mut inside = Inside::start_with(&[("web", &web)], |recipe| {
+    let good =
+        format!("kind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"{confirms}\"]\n");
+    Inside::start_with(services, |recipe| {
         recipe
             .text("/etc/rinit/services/boot-bad.toml", &format!("schema = 1\n{bad}"))
-            .text("/etc/rinit/services/boot-good.toml", boot)
+            .text("/etc/rinit/services/boot-good.toml", &format!("schema = 1\n{good}"))
             .text("/etc/report.toml", REPORT)
             .argv(&[
                 "/bin/sh",
                 "-c",
                 "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; exec /usr/bin/rinit",
             ])
+    })
+}
+
+fn degraded() -> Result<Outcome> {
+    let flawed = "[exec]\nstart = [\"/bin/busybox\", \"false\"]\n[restart]\npolicy = \"no\"\n[gate]\nrequired = true\nweight = \"soft\"\n";
+    let confirms = "until busybox test -e /run/confirm; do busybox sleep 0.1; done";
+    let inside = start_trial(&[("flawed", flawed)], confirms)?;
+    let verdict =
+        || -> Result<Value> { Ok(inside.call("Overview", &json!({}))?["verdict"].clone()) };
+    inside.until("it is being confirmed", || {
+        Ok(inside.unit("boot-good")?["state"] == "starting")
     })?;
+    reexec(&inside)?;
+    ensure!(verdict()? == "pending", "{}", verdict()?);
+    std::fs::write(inside.path("/run/confirm")?, "").context("cannot write")?;
+    inside.until("it is confirmed", || Ok(verdict()? != "pending"))?;
+    ensure!(verdict()? == "degraded", "{}", verdict()?);
+    Ok(Outcome::Passed)
+}
+
+fn trial() -> Result<Outcome> {
+    let web = format!("{STAYS}[gate]\nrequired = true\nwithin = \"60s\"\nstable = \"50s\"\n");
+    let mut inside = start_trial(&[("web", &web)], "true")?;
     for signal in ["-SEGV", "-SEGV"] {
         crash_by(&inside, signal)?;
     }

@@ -1,6 +1,7 @@
 //! The program that goes on where another one was.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use rootspec::held::{Definitions, MOST};
 use sys::handoff;
@@ -19,6 +20,8 @@ const MINUTE: u64 = 60_000;
 const TOO_MANY: usize = 3;
 /// So many, and there is nothing more to be tried on a trial: not even its rejection works.
 const HOPELESS: usize = 6;
+/// How long nothing is done after crashes that follow each other more closely than this, in milliseconds.
+const REST: u64 = 1_000;
 /// Earlier crashes on the command line at most.
 const TIMES: usize = 16;
 
@@ -143,6 +146,7 @@ impl Init {
         self.times = held.times;
         self.gate = held.gate;
         self.confirming = held.confirming;
+        self.flaws = held.flaws;
         self.rejecting = held.rejecting;
         self.shutdown = held.shutdown;
         self.staged = held.staged;
@@ -221,8 +225,13 @@ impl Init {
         if count < TOO_MANY || self.phase == Phase::Stopping {
             return;
         }
-        // Whatever crashes us at once does so again: leave the processor to others.
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        // Whatever crashed us twice within a second is still there. Anything we do may be it, so nothing is done for as long:
+        // a loop of crashes would leave no processor to the services.
+        if let [.., before, last] = *self.crashes {
+            if last.saturating_sub(before) < REST {
+                std::thread::sleep(Duration::from_millis(REST));
+            }
+        }
         let undecided = matches!(self.verdict, Verdict::Pending(_) | Verdict::Unconfirmed(_));
         if self.gate.is_trial() && undecided {
             self.verdict = self.gate.crashed(count);

@@ -28,6 +28,9 @@ pub(crate) struct Held {
     pub(crate) gate: Gate<UnitId>,
     #[serde(default)]
     pub(crate) confirming: Option<Confirmation>,
+    /// What makes the boot that is being confirmed degraded.
+    #[serde(default)]
+    pub(crate) flaws: Vec<String>,
     #[serde(default)]
     pub(crate) rejecting: Option<u64>,
     #[serde(default)]
@@ -87,6 +90,7 @@ impl Init {
             times: self.times,
             gate: self.gate.clone(),
             confirming: self.confirming.clone(),
+            flaws: self.flaws.clone(),
             rejecting: self.rejecting,
             shutdown: self.shutdown.clone(),
             staged: self.staged,
