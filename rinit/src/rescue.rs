@@ -3,7 +3,7 @@
 
 use rootspec::kept::Kept;
 use rootspec::paths::run;
-use rootspec::plan::{Exec, Kill, Output, Plan, Policy, RESCUE, Ready, Restart, Unit, Work};
+use rootspec::plan::{Exec, Exits, Kill, Output, Plan, Policy, RESCUE, Ready, Restart, Unit, Work};
 use rootspec::settings::Settings;
 
 use crate::{load, reuse};
@@ -69,9 +69,9 @@ fn login() -> Unit {
             reset_after: 60_000,
             limit: 0,
             window: 60_000,
-            success_codes: Vec::new(),
-            success_signals: Vec::new(),
+            success: Exits::default(),
         },
+        conduct: None,
         stop_signal: 15,
         stop_timeout: 20_000,
         kill: Kill::Cgroup,

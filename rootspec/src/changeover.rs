@@ -4,7 +4,7 @@
 //! of the old one. What is not there any more leaves a ghost behind, which keeps the number and does nothing.
 
 use crate::plan::{
-    Care, Container, Exec, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
+    Care, Container, Exec, Exits, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
 };
 
 /// A plan in the numbers of another one.
@@ -150,9 +150,9 @@ pub fn ghost(name: &str) -> Unit {
             reset_after: 0,
             limit: 0,
             window: 0,
-            success_codes: Vec::new(),
-            success_signals: Vec::new(),
+            success: Exits::default(),
         },
+        conduct: None,
         stop_signal: 15,
         stop_timeout: 0,
         kill: crate::plan::Kill::Main,
@@ -209,6 +209,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         ready,
         start_timeout,
         restart,
+        conduct,
         stop_signal,
         stop_timeout,
         kill,
@@ -244,6 +245,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         Cost::Nothing,
     );
     found.note(restart, &new.restart, "when it is restarted", Cost::Nothing);
+    found.note(conduct, &new.conduct, "how it ends", Cost::Nothing);
     found.note(
         stop_signal,
         &new.stop_signal,

@@ -15,7 +15,7 @@ pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Remedy
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -65,6 +65,8 @@ pub struct Unit {
     pub start_timeout: u64,
     /// When it is started again.
     pub restart: Restart,
+    /// What few units say about how they end; absent: as usual.
+    pub conduct: Option<Box<Conduct>>,
     /// The signal that asks it to end.
     pub stop_signal: i32,
     /// How long it may take to end.
@@ -349,10 +351,41 @@ pub struct Restart {
     pub limit: u32,
     /// The window.
     pub window: u64,
-    /// Exit codes that are success beside 0.
-    pub success_codes: Vec<u8>,
-    /// Signals that are success.
-    pub success_signals: Vec<i32>,
+    /// What is success beside exit code 0.
+    pub success: Exits,
+}
+
+/// Ways in which a process ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exits {
+    /// With one of these exit codes.
+    pub codes: Vec<u8>,
+    /// By one of these signals.
+    pub signals: Vec<i32>,
+}
+
+/// How a unit ends, beyond what all units say. The default is what is usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conduct {
+    /// After these exits of its main process it is not started again, whatever the policy says.
+    pub never_on: Exits,
+    /// After these it is.
+    pub always_on: Exits,
+}
+
+/// What is usual.
+static USUAL: Conduct = Conduct {
+    never_on: Exits::none(),
+    always_on: Exits::none(),
+};
+
+impl Exits {
+    const fn none() -> Self {
+        Self {
+            codes: Vec::new(),
+            signals: Vec::new(),
+        }
+    }
 }
 
 /// When a unit that ended by itself is started again.
@@ -362,8 +395,16 @@ pub enum Policy {
     Never,
     /// Always.
     Always,
+    /// When it ended well.
+    OnSuccess,
     /// When it failed.
     OnFailure,
+    /// When it failed in another way than by an exit code.
+    OnAbnormal,
+    /// When it failed by a signal.
+    OnAbort,
+    /// When it hung or was not well.
+    OnWatchdog,
 }
 
 /// Part of a unit in the verdict.
@@ -436,6 +477,12 @@ impl Unit {
     pub fn tied_to(&self, kind: TieKind) -> impl Iterator<Item = UnitIndex> + '_ {
         let ties = self.ties.iter().filter(move |tie| tie.kind == kind);
         ties.map(|tie| tie.unit)
+    }
+
+    /// How it ends.
+    #[must_use]
+    pub fn conduct(&self) -> &Conduct {
+        self.conduct.as_deref().unwrap_or(&USUAL)
     }
 
     /// The surroundings of its processes; `None` for a group.

@@ -2,6 +2,7 @@
 
 use rootspec::plan::{Health, Remedy, Watchdog};
 
+use super::again::Over;
 use super::model::{Clock, Next};
 use super::{Core, News, State, UnitId};
 
@@ -98,7 +99,7 @@ impl Core {
                 self.mark(unit, words);
                 return self.set_deadline(unit, Clock::Watchdog, None);
             }
-            Remedy::Restart => self.conclude(unit, true, words),
+            Remedy::Restart => self.conclude(unit, Over::Unwell, words),
             Remedy::Stop => self.spread(unit, Next::Failed(words)),
         };
         let record = self.records.at(unit);
@@ -139,7 +140,7 @@ impl Core {
         let count = self.records.at_mut(unit).care().misses;
         let words = format!("it is not well, as it was asked {count} times: {why}");
         match remedy {
-            Remedy::Restart => self.run_over(unit, true, words),
+            Remedy::Restart => self.run_over(unit, Over::Unwell, words),
             Remedy::Stop => {
                 let next = self.spread(unit, Next::Failed(words));
                 self.leave(unit, next);

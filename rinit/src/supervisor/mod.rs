@@ -11,7 +11,8 @@
 //! | `asking`, `care` | questions to it; whether it is well |
 //! | `said` | what it says about itself |
 //! | `reload` | settings read again while it is up |
-//! | `stop` | from up to down, failures, restarts |
+//! | `stop` | from up to down |
+//! | `again` | whether it is started again |
 //! | `sockets` | sockets that start a unit |
 //! | `change` | another plan in the place of the running one |
 //! | `hold` | everything as a value that outlives this program |
@@ -42,6 +43,7 @@
 //! restarts does not: they stay up meanwhile. A want is settled by its first failure: it does not hold others up while
 //! it is tried again. Stopping runs against the order of starting.
 
+mod again;
 mod asking;
 mod care;
 mod change;

@@ -1,6 +1,7 @@
 //! What a unit says about itself beside that it is ready.
 
 use super::Word;
+use super::again::Over;
 use super::model::Clock;
 use super::{Core, State, UnitId, Wish};
 
@@ -43,7 +44,7 @@ impl Core {
     pub(super) fn leaving_overdue(&mut self, unit: UnitId) {
         let patience = crate::words::duration(self.unit(unit).stop_timeout);
         let why = format!("it said that it stops, and did not within {patience}");
-        self.run_over(unit, true, why);
+        self.run_over(unit, Over::Trouble, why);
     }
 
     /// What it does takes longer. A deadline is never made shorter by that.

@@ -5,6 +5,7 @@ use sys::process::Exit;
 
 use crate::hands::look;
 
+use super::again::Over;
 use super::model::{Clock, Command, Next, Role, Step};
 use super::{Action, Core, Found, State, UnitId, Wish};
 
@@ -194,7 +195,7 @@ impl Core {
                 }
             }
             Exit::Code(255) | Exit::Signal(_) => {
-                self.run_over(unit, true, format!("{which}: {exit}"));
+                self.run_over(unit, Over::Beside(exit), format!("{which}: {exit}"));
             }
             Exit::Code(_) => {
                 let record = self.records.at_mut(unit);
@@ -279,7 +280,7 @@ impl Core {
         }
         match self.unit(unit).ready {
             Ready::PidFile(_) => self.look_again(unit, why),
-            _ => self.run_over(unit, true, why),
+            _ => self.run_over(unit, Over::Trouble, why),
         }
     }
 
@@ -295,7 +296,7 @@ impl Core {
 
     pub(super) fn left_nobody(&mut self, unit: UnitId) {
         let why = "its command ended, and no process of it is left".to_owned();
-        self.run_over(unit, true, why);
+        self.run_over(unit, Over::Trouble, why);
     }
 
     /// The container's program runs.
@@ -373,6 +374,6 @@ impl Core {
         let last = self.last_answer(unit);
         let patience = crate::words::duration(millis);
         let why = format!("it was not ready within {patience}{last}");
-        self.run_over(unit, true, why);
+        self.run_over(unit, Over::Trouble, why);
     }
 }

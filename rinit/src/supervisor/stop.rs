@@ -1,15 +1,14 @@
-//! From up to down: asked, killed, cleaned up; failures and restarts.
+//! From up to down: asked, killed, cleaned up.
 
-use rootspec::plan::{Kill, Policy, Ready, Reload, TieKind, Work};
+use rootspec::plan::{Kill, Ready, Reload, TieKind, Work};
 use sys::process::Exit;
 
+use super::again::Over;
 use super::model::{Clock, Command, Listen, Next, Role, Stage, Step};
 use super::{Action, Core, State, UnitId, Wish};
 
 /// Even SIGKILL takes a while when a process hangs in the kernel. After so many milliseconds we go on without it.
 const KILL_PATIENCE: u64 = 10_000;
-/// Least pause after a start that failed at once, in milliseconds.
-pub(super) const BREATH: u64 = 100;
 /// How long sockets rest after their unit failed if they do not say, and upheld units too, in milliseconds.
 pub(super) const PAUSE: u64 = 30_000;
 
@@ -37,7 +36,7 @@ impl Core {
                     return self.pre_ended(unit, number);
                 }
                 let which = self.command_words(unit, Command::Pre(number));
-                self.run_over(unit, true, format!("{which}: {exit}"));
+                self.run_over(unit, Over::Beside(exit), format!("{which}: {exit}"));
             }
             (State::Starting(Step::Condition(number)), Role::Helper) => {
                 self.condition_ended(unit, number, exit);
@@ -47,28 +46,29 @@ impl Core {
             }
             (State::Starting(Step::Late(number)), Role::Helper) => {
                 let which = self.command_words(unit, Command::Late(number));
-                self.run_over(unit, true, format!("{which}: {exit}"));
+                self.run_over(unit, Over::Beside(exit), format!("{which}: {exit}"));
             }
             (State::Starting(Step::Late(_)), Role::Main) => {
-                self.run_over(unit, true, format!("{exit} before it was up"));
+                self.run_over(unit, Over::Early(exit), format!("{exit} before it was up"));
             }
             (State::Starting(Step::Launch), Role::Helper) if well => {
                 if self.records.at(unit).main {
                     self.launched(unit);
                 } else {
-                    self.run_over(unit, true, "it ended while it was started".to_owned());
+                    let words = "it ended while it was started".to_owned();
+                    self.run_over(unit, Over::Trouble, words);
                 }
             }
             (State::Starting(Step::Launch), Role::Helper) => {
                 let words = format!("the runtime could not start it: {exit}");
-                self.run_over(unit, true, words);
+                self.run_over(unit, Over::Beside(exit), words);
             }
             (State::Starting(Step::Main(number)), Role::Main) => {
                 match (&self.unit(unit).ready, well) {
                     (Ready::Exit, true) => self.main_ended_well(unit, number, left),
                     (Ready::PidFile(_), true) => self.find_main(unit, left),
                     (Ready::Exit | Ready::PidFile(_), false) => {
-                        self.run_over(unit, true, exit.to_string());
+                        self.run_over(unit, Over::Ended(exit), exit.to_string());
                     }
                     (
                         Ready::Started
@@ -78,13 +78,14 @@ impl Core {
                         | Ready::Asked(_),
                         _,
                     ) => {
-                        self.run_over(unit, true, format!("{exit} before it was ready"));
+                        let words = format!("{exit} before it was ready");
+                        self.run_over(unit, Over::Early(exit), words);
                     }
                 }
             }
             // Its program is short-lived: the runtime's start command has not ended yet.
             (State::Starting(Step::Launch), Role::Main) => {}
-            (State::Up, Role::Main) => self.run_over(unit, !well, exit.to_string()),
+            (State::Up, Role::Main) => self.run_over(unit, Over::Ended(exit), exit.to_string()),
             (_, Role::Asker) => {}
             (State::Up, Role::Helper) => self.reload_ended(unit, exit, well),
             (State::Stopping(stage), _) => self.stop_goes_on(unit, stage),
@@ -95,14 +96,6 @@ impl Core {
                 }
             }
             (State::Waiting | State::Backoff | State::Starting(_), _) => {}
-        }
-    }
-
-    fn ended_well(&self, unit: UnitId, exit: Exit) -> bool {
-        let restart = &self.unit(unit).restart;
-        match exit {
-            Exit::Code(code) => code == 0 || restart.success_codes.contains(&code),
-            Exit::Signal(signal) => restart.success_signals.contains(&signal),
         }
     }
 
@@ -148,21 +141,21 @@ impl Core {
         record.unstarted = true;
         match record.state {
             State::Up if role == Role::Helper => self.reload_not_started(unit, why),
-            State::Starting(_) | State::Up => self.run_over(unit, true, why),
+            State::Starting(_) | State::Up => self.run_over(unit, Over::Trouble, why),
             State::Stopping(stage) => self.stop_goes_on(unit, stage),
             State::Down | State::Waiting | State::Backoff | State::Failed => {}
         }
     }
 
     /// A run is over by itself: what next? Then whatever is left of it is cleaned up.
-    pub(super) fn run_over(&mut self, unit: UnitId, failed: bool, words: String) {
-        let next = self.conclude(unit, failed, words);
+    pub(super) fn run_over(&mut self, unit: UnitId, over: Over, words: String) {
+        let next = self.conclude(unit, over, words);
         self.leave(unit, next);
     }
 
     /// A run is over by itself: what next, for it and for those that need it?
-    pub(super) fn conclude(&mut self, unit: UnitId, failed: bool, words: String) -> Next {
-        let next = self.decide(unit, failed, words);
+    pub(super) fn conclude(&mut self, unit: UnitId, over: Over, words: String) -> Next {
+        let next = self.decide(unit, over, words);
         self.spread(unit, next)
     }
 
@@ -191,69 +184,6 @@ impl Core {
             self.sink(unit, &parting);
         }
         next
-    }
-
-    fn decide(&mut self, unit: UnitId, failed: bool, words: String) -> Next {
-        let now = self.now;
-        let policy = self.unit(unit).restart.clone();
-        let record = self.records.at_mut(unit);
-        if record.wish == Wish::Down {
-            let own = if failed {
-                Next::Failed(words)
-            } else {
-                Next::Down(words)
-            };
-            return record.parting.take().unwrap_or(own);
-        }
-        let up_for = now.saturating_sub(record.since);
-        if record.state == State::Up && up_for >= policy.reset_after {
-            record.recent.clear();
-            record.exponent = 0;
-        }
-        let again = match policy.policy {
-            Policy::Never => false,
-            Policy::Always => true,
-            Policy::OnFailure => failed,
-        };
-        if !again {
-            return if failed {
-                Next::Failed(words)
-            } else {
-                Next::Down(words)
-            };
-        }
-        let window = policy.window;
-        while record
-            .recent
-            .front()
-            .is_some_and(|then| now.saturating_sub(*then) > window)
-        {
-            record.recent.pop_front();
-        }
-        let limit = usize::try_from(policy.limit).unwrap_or(usize::MAX);
-        if limit > 0 && record.recent.len() >= limit {
-            let window = crate::words::duration(window);
-            let words = format!("{words}; it was restarted {limit} times within {window}");
-            return Next::Failed(words);
-        }
-        if limit > 0 {
-            record.recent.push_back(now);
-        }
-        let delay = pause(
-            policy.delay,
-            policy.backoff_percent,
-            record.exponent,
-            policy.max_delay,
-        );
-        // Nothing ran, so nothing would slow an endless series of tries down.
-        let least = if std::mem::take(&mut record.unstarted) {
-            BREATH
-        } else {
-            0
-        };
-        record.exponent = record.exponent.saturating_add(1);
-        record.restarts = record.restarts.saturating_add(1);
-        Next::Again(delay.max(least), words)
     }
 
     /// A wish: goes down in its turn.
@@ -512,17 +442,4 @@ impl Core {
             &Next::Failed(format!("needs {name}, which failed: {words}")),
         );
     }
-}
-
-/// The pause before restart number `exponent`: grows by a factor, up to a bound.
-fn pause(first: u64, percent: u32, exponent: u32, most: u64) -> u64 {
-    let mut pause = first;
-    for _ in 0..exponent.min(64) {
-        if pause >= most {
-            break;
-        }
-        let grown = pause.saturating_mul(u64::from(percent)).checked_div(100);
-        pause = grown.unwrap_or(pause);
-    }
-    pause.min(most.max(first))
 }

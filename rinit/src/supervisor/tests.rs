@@ -1,5 +1,6 @@
 //! Stories: units from text, a kernel of paper, and what people would see.
 
+mod again;
 mod care;
 mod commands;
 mod random;

@@ -15,9 +15,10 @@ use std::collections::BTreeMap;
 
 use rootspec::plan::{Tie, TieKind, Unit, Work};
 
+use super::again::BREATH;
 use super::model::Clock;
 use super::start::Path;
-use super::stop::{BREATH, PAUSE};
+use super::stop::PAUSE;
 use super::{Core, State, UnitId, Wish};
 
 /// Ties by the unit at their other end.

@@ -6,7 +6,7 @@ use crate::plan::{
     Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Timer, Unit,
     UnitIndex, Work,
 };
-use crate::units::{self, Activate, Exit, Kind, RestartPolicy, UnitFile, Weight};
+use crate::units::{self, Activate, Kind, RestartPolicy, UnitFile, Weight};
 
 /// Start timeout of a service when its file does not say: 90 s.
 const START_TIMEOUT: u64 = 90_000;
@@ -42,6 +42,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         ready,
         start_timeout: file.ready.timeout.map_or(patience, |t| t.0),
         restart: restart(&file.restart, oneshot),
+        conduct: super::conduct::lower(file),
         stop_signal: file.stop.signal.0,
         stop_timeout: file.stop.timeout.0,
         kill: file.stop.kill,
@@ -174,16 +175,12 @@ fn restart(from: &units::Restart, oneshot: bool) -> Restart {
     let policy = match (from.policy, oneshot) {
         (Some(RestartPolicy::No), _) | (None, true) => Policy::Never,
         (Some(RestartPolicy::Always), _) => Policy::Always,
+        (Some(RestartPolicy::OnSuccess), _) => Policy::OnSuccess,
         (Some(RestartPolicy::OnFailure), _) | (None, false) => Policy::OnFailure,
+        (Some(RestartPolicy::OnAbnormal), _) => Policy::OnAbnormal,
+        (Some(RestartPolicy::OnAbort), _) => Policy::OnAbort,
+        (Some(RestartPolicy::OnWatchdog), _) => Policy::OnWatchdog,
     };
-    let mut success_codes = Vec::new();
-    let mut success_signals = Vec::new();
-    for exit in &from.success_exit {
-        match exit {
-            Exit::Code(code) => success_codes.push(*code),
-            Exit::Signal(signal) => success_signals.push(signal.0),
-        }
-    }
     Restart {
         policy,
         delay: from.delay.0,
@@ -192,8 +189,7 @@ fn restart(from: &units::Restart, oneshot: bool) -> Restart {
         reset_after: from.reset_after.0,
         limit: from.limit.count,
         window: from.limit.window.0,
-        success_codes,
-        success_signals,
+        success: super::conduct::exits(&from.success_exit),
     }
 }
 

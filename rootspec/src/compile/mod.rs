@@ -9,13 +9,14 @@
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
-//! | `ready`, `care` | when it is ready, whether it is well |
+//! | `ready`, `care`, `conduct` | when it is ready, whether it is well, how it ends |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
 
 mod care;
+mod conduct;
 mod edge;
 mod gather;
 mod graph;
@@ -281,6 +282,12 @@ fn resolve(mut drafts: Drafts) -> Vec<Unit> {
     for (number, name) in (0..).zip(drafts.keys()) {
         numbers.insert(name.clone(), number);
     }
+    // Who needs them goes round with them, as if it were bound to them.
+    let gripping: BTreeSet<UnitName> = drafts
+        .values()
+        .filter(|draft| !draft.parsed.restart.hold_dependents)
+        .map(|draft| draft.name.clone())
+        .collect();
     let mut links: BTreeMap<UnitIndex, Links> = BTreeMap::new();
     for (index, draft) in (0..).zip(drafts.values_mut()) {
         draft.aim_timers(index, &numbers);
@@ -291,6 +298,10 @@ fn resolve(mut drafts: Drafts) -> Vec<Unit> {
             let own = links.entry(index).or_default();
             if edge.says.is_need() {
                 own.needs.insert(other);
+                let kind = TieKind::Follows;
+                let follows = gripping.contains(&edge.to);
+                own.ties
+                    .extend(follows.then_some(Tie { kind, unit: other }));
             }
             if edge.says == Says::Wants {
                 own.wants.insert(other);

@@ -304,6 +304,12 @@ pub struct Restart {
     pub limit: Limit,
     /// Exit codes and signals that count as success beside 0.
     pub success_exit: Vec<Exit>,
+    /// After these exits of its main process it is not started again, whatever the policy says.
+    pub never_on: Vec<Exit>,
+    /// After these it is.
+    pub always_on: Vec<Exit>,
+    /// Who needs it stays up while it restarts.
+    pub hold_dependents: bool,
 }
 
 impl Default for Restart {
@@ -316,6 +322,9 @@ impl Default for Restart {
             reset_after: Millis(60_000),
             limit: Limit::default(),
             success_exit: Vec::new(),
+            never_on: Vec::new(),
+            always_on: Vec::new(),
+            hold_dependents: true,
         }
     }
 }
@@ -328,8 +337,16 @@ pub enum RestartPolicy {
     No,
     /// Whenever it was not stopped on purpose.
     Always,
+    /// When it ended well.
+    OnSuccess,
     /// When it failed.
     OnFailure,
+    /// When it failed in another way than by an exit code.
+    OnAbnormal,
+    /// When it failed by a signal.
+    OnAbort,
+    /// When it hung or was not well.
+    OnWatchdog,
 }
 
 /// An upper bound of events in a window of time. A count of 0 is no bound.

@@ -178,6 +178,13 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
             wrong.push((path.trim_end_matches('.').to_owned(), words));
         }
     }
+    let restart = &unit.restart;
+    for (number, exit) in restart.always_on.iter().enumerate() {
+        if restart.never_on.contains(exit) {
+            let words = "it stands in never_on too: only one of the two can hold";
+            wrong.push((format!("restart.always_on.{number}"), words));
+        }
+    }
     let dirs = &unit.dirs;
     for (key, names) in [
         ("run", &dirs.run),
@@ -349,6 +356,27 @@ mod tests {
             ),
             (
                 "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\nsuccess_exit = [900]\n",
+                5,
+                "exit code",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn rules_for_restarts_that_contradict_each_other_name_their_line() {
+        complain(&[
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\nnever_on = [3, \"TERM\"]\nalways_on = [\"TERM\"]\n",
+                6,
+                "in never_on too",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\npolicy = \"on-abnormal-exit\"\n",
+                5,
+                "did you mean \"on-abnormal\"",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[restart]\nnever_on = [\"FOO\"]\n",
                 5,
                 "exit code",
             ),

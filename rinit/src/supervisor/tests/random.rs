@@ -72,13 +72,27 @@ fn unit_file(dice: &mut Dice, count: usize) -> String {
                 writeln!(text, "{key} = \"/y\"").unwrap();
             }
         }
-        let policy = dice.of(&["no", "always", "on-failure"]);
+        let policy = dice.of(&[
+            "no",
+            "always",
+            "on-success",
+            "on-failure",
+            "on-abnormal",
+            "on-abort",
+            "on-watchdog",
+        ]);
         let kill = dice.of(&["cgroup", "mixed", "main"]);
         writeln!(
             text,
-            "[restart]\npolicy = \"{policy}\"\n[stop]\nkill = \"{kill}\""
+            "[stop]\nkill = \"{kill}\"\n[restart]\npolicy = \"{policy}\""
         )
         .unwrap();
+        if dice.percent(20) {
+            text.push_str("hold_dependents = false\n");
+        }
+        if dice.percent(20) {
+            text.push_str("never_on = [1]\nalways_on = [0, \"SEGV\"]\n");
+        }
         if dice.percent(20) {
             text.push_str("[condition]\npath_exists = \"/z\"\n");
         }

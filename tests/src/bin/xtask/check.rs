@@ -32,6 +32,7 @@ const KERNEL_TESTS: &[&str] = &[
     "setup_units",
     "sandbox",
     "ties",
+    "rules",
     "boot_plan",
     "apply",
     "stage",

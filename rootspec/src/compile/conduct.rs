@@ -1,0 +1,25 @@
+//! How a unit ends, where it says more about that than most.
+
+use crate::plan::{Conduct, Exits};
+use crate::units::{Exit, UnitFile};
+
+/// `None`: as usual, which is what nearly all units say.
+pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
+    let conduct = Conduct {
+        never_on: exits(&file.restart.never_on),
+        always_on: exits(&file.restart.always_on),
+    };
+    (conduct != Conduct::default()).then(|| Box::new(conduct))
+}
+
+/// Codes and signals apart.
+pub(super) fn exits(all: &[Exit]) -> Exits {
+    let mut exits = Exits::default();
+    for exit in all {
+        match exit {
+            Exit::Code(code) => exits.codes.push(*code),
+            Exit::Signal(signal) => exits.signals.push(signal.0),
+        }
+    }
+    exits
+}

@@ -1,0 +1,203 @@
+//! Tier 2: what follows when a real service hangs, is not well, or ends in one way or another.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+use tests::inside::{Inside, SOON};
+use tests::ns::{End, Recipe};
+use tests::run;
+use tests::tier::{self, Outcome, Tier, test};
+
+fn main() -> std::process::ExitCode {
+    tier::main(
+        Tier::Kernel,
+        vec![
+            test(
+                "who_gives_no_more_sign_of_life_is_aborted_and_started_again",
+                silent,
+            ),
+            test("a_mark_goes_with_the_next_sign_of_life", marked),
+            test("bad_answers_in_a_row_restart_a_service", ill),
+            test(
+                "a_question_that_hangs_is_killed_with_all_it_started",
+                hanging,
+            ),
+            test("a_trial_that_is_not_well_is_rejected", gate),
+            test("a_policy_tells_a_signal_from_an_exit_code", policy),
+            test("who_needs_it_goes_round_with_it", round),
+        ],
+    )
+}
+
+/// Says its word, and when it is aborted or asked to end another one.
+fn daemon(name: &str) -> String {
+    format!(
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", 'echo up {name} >> /run/said; \
+         trap \"echo aborted {name} >> /run/said; exit 1\" ABRT; \
+         trap \"echo down {name} >> /run/said; exit 0\" TERM; while :; do sleep 0.1; done']\n\
+         [ready]\nnotify_from = \"all\"\n[restart]\ndelay = \"10ms\"\n"
+    )
+}
+
+/// Says something to rinit in the name of a unit, as root may.
+fn says(inside: &Inside, unit: &str, words: &str) -> Result<()> {
+    let path = inside.path(&format!("/run/rinit/notify/{unit}"))?;
+    let socket = UnixDatagram::unbound().context("no socket")?;
+    socket
+        .send_to(words.as_bytes(), &path)
+        .with_context(|| format!("cannot say {words} to {path}"))?;
+    Ok(())
+}
+
+fn reason(unit: &Value) -> &str {
+    unit["reason"].as_str().unwrap_or_default()
+}
+
+fn kill(inside: &Inside, unit: &str, signal: &str) -> Result<()> {
+    let pid = inside.unit(unit)?["pid"].to_string();
+    let mut kill = inside.ns.inside(&["/bin/busybox", "kill", signal, &pid])?;
+    run::quiet(&mut kill)
+}
+
+fn silent() -> Result<Outcome> {
+    let text = daemon("web") + "[watchdog]\ninterval = \"1s\"\n";
+    let inside = Inside::start(&[("web", &text)])?;
+    inside.until("it is up", || Ok(inside.unit("web")?["state"] == "up"))?;
+    // While it gives signs, nothing happens for longer than the interval.
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        says(&inside, "web", "WATCHDOG=1")?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let unit = inside.unit("web")?;
+    ensure!(unit["restarts"] == 0 && unit["state"] == "up", "{unit}");
+    inside.until("it was started again", || {
+        let unit = inside.unit("web")?;
+        Ok(unit["restarts"] == 1 && unit["state"] == "up")
+    })?;
+    let said = inside.read("/run/said")?;
+    ensure!(said.starts_with("up web\naborted web\nup web\n"), "{said}");
+    Ok(Outcome::Passed)
+}
+
+fn marked() -> Result<Outcome> {
+    let text = daemon("web") + "[watchdog]\ninterval = \"200ms\"\naction = \"mark\"\n";
+    let inside = Inside::start(&[("web", &text)])?;
+    inside.until("it is marked", || {
+        Ok(reason(&inside.unit("web")?) == "it gave no sign of life within 200 ms")
+    })?;
+    // From here on the pace is another one, so that the mark does not come back at once.
+    says(&inside, "web", "WATCHDOG_USEC=600000000\nWATCHDOG=1")?;
+    inside.until("the mark is gone", || {
+        Ok(reason(&inside.unit("web")?).is_empty())
+    })?;
+    ensure!(inside.read("/run/said")? == "up web\n");
+    Ok(Outcome::Passed)
+}
+
+fn ill() -> Result<Outcome> {
+    let ask = "echo asked >> /run/said; test ! -e /run/ill";
+    let text = daemon("web")
+        + &format!(
+            "[health]\ncmd = [\"/bin/sh\", \"-c\", \"{ask}\"]\ninterval = \"100ms\"\nretries = 3\n"
+        );
+    let inside = Inside::start(&[("web", &text)])?;
+    inside.until("it was asked", || {
+        Ok(inside.read("/run/said")?.matches("asked").count() > 3)
+    })?;
+    ensure!(inside.unit("web")?["restarts"] == 0);
+    std::fs::write(inside.path("/run/ill")?, "")?;
+    inside.until("it was started again", || {
+        Ok(inside.unit("web")?["restarts"] != 0)
+    })?;
+    std::fs::remove_file(inside.path("/run/ill")?)?;
+    inside.until("it is up", || Ok(inside.unit("web")?["state"] == "up"))?;
+    let said = inside.read("/run/said")?;
+    // Asked to end, not aborted: whoever answers can be spoken to.
+    ensure!(said.contains("asked\ndown web\nup web\n"), "{said}");
+    let log = inside.read("/var/log/rinit/rinit.log")?;
+    ensure!(
+        log.contains("it is not well, as it was asked 3 times: it exited with code 1"),
+        "{log}"
+    );
+    Ok(Outcome::Passed)
+}
+
+fn hanging() -> Result<Outcome> {
+    let ask = "echo $$ > /run/asker; exec sleep 100000";
+    let text = daemon("web")
+        + &format!(
+            "[health]\ncmd = [\"/bin/sh\", \"-c\", \"{ask}\"]\ninterval = \"100ms\"\ntimeout = \"500ms\"\nretries = 1\n\
+             on_fail = \"mark\"\n"
+        );
+    let inside = Inside::start(&[("web", &text)])?;
+    inside.until("it is marked", || {
+        Ok(reason(&inside.unit("web")?).ends_with("no answer within 500 ms"))
+    })?;
+    // Each asker is gone before the next one asks.
+    let asker = || inside.read("/run/asker");
+    let first = asker()?;
+    inside.until("the next one asks", || Ok(asker()? != first))?;
+    let old = inside.path(&format!("/proc/{}", first.trim()))?;
+    ensure!(!std::path::Path::new(&old).exists(), "{first} is there");
+    let unit = inside.unit("web")?;
+    ensure!(unit["state"] == "up" && unit["restarts"] == 0, "{unit}");
+    Ok(Outcome::Passed)
+}
+
+const REPORT: &str = "schema = 1\nsnapshot = 7\ntry_number = 1\ntries_max = 3\nmode = \"tmpfs\"\nreason = \"trial\"\ndegraded = false\nboot_id = \"x\"\nstarted_ms = 1\nfound_ms = 2\nassembled_ms = 3\n";
+
+/// A boot with the report of a trial.
+fn trial(recipe: Recipe) -> Recipe {
+    let boot = "busybox mkdir -p /run/rootctl; busybox cp /etc/report.toml /run/rootctl/boot.toml; exec /usr/bin/rinit";
+    let bad = "schema = 1\nkind = \"oneshot\"\n[exec]\n\
+               start = [\"/bin/sh\", \"-c\", \"echo REJECTED $0 > /dev/console\"]\n";
+    recipe
+        .argv(&["/bin/sh", "-c", boot])
+        .text("/etc/report.toml", REPORT)
+        .text("/etc/rinit/services/boot-bad.toml", bad)
+}
+
+fn gate() -> Result<Outcome> {
+    let text = daemon("web")
+        + "[health]\ncmd = \"/bin/busybox false\"\ninterval = \"100ms\"\nretries = 2\non_fail = \"gate\"\n\
+           [gate]\nrequired = true\nstable = \"10m\"\n";
+    let mut inside = Inside::start_with(&[("web", &text)], trial)?;
+    inside
+        .ns
+        .console
+        .expect("REJECTED web failed: it is not well", SOON)?;
+    ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+fn policy() -> Result<Outcome> {
+    let text = daemon("web") + "policy = \"on-abort\"\nnever_on = [\"SEGV\"]\n";
+    let inside = Inside::start(&[("web", &text)])?;
+    for (signal, restarts, state) in [("-KILL", 1, "up"), ("-SEGV", 1, "failed")] {
+        inside.until("it is up", || Ok(inside.unit("web")?["state"] == "up"))?;
+        kill(&inside, "web", signal)?;
+        inside.until(&format!("{signal} has its effect"), || {
+            let unit = inside.unit("web")?;
+            Ok(unit["restarts"] == restarts && unit["state"] == state)
+        })?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn round() -> Result<Outcome> {
+    let db = daemon("db") + "hold_dependents = false\n";
+    let web = daemon("web") + "[deps]\nneeds = [\"db\"]\n";
+    let inside = Inside::start(&[("db", &db), ("web", &web)])?;
+    inside.until("both are up", || {
+        Ok(inside.read("/run/said")? == "up db\nup web\n")
+    })?;
+    kill(&inside, "db", "-KILL")?;
+    inside.until("both are up again", || {
+        let said = inside.read("/run/said")?;
+        Ok(said == "up db\nup web\ndown web\nup db\nup web\n")
+    })?;
+    ensure!(inside.unit("web")?["state"] == "up");
+    Ok(Outcome::Passed)
+}
