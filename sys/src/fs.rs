@@ -495,6 +495,26 @@ impl FileLock {
             .ok_or_else(|| SysError::invalid("lock", path, "somebody else holds it"))
     }
 
+    /// Takes the lock unless somebody holds it; waits for those who only ask ([`FileLock::is_taken`]). Two that call this at
+    /// once may wait for each other's lock: another lock must rule that out.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub fn take_unless_held(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let path = path.as_ref();
+        if let Some(lock) = Self::try_take(path)? {
+            return Ok(Some(lock));
+        }
+        // Beside those who ask there is room, beside a holder there is none.
+        match Self::lock(path, FlockOperation::NonBlockingLockShared)? {
+            Some(asked) => {
+                drop(asked);
+                Self::take(path).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
     /// Whether somebody holds the lock at `path`; a file that is absent nobody holds.
     ///
     /// # Errors
@@ -676,7 +696,14 @@ mod tests {
         assert!(first.is_some() && FileLock::try_take(dir.join("l")).unwrap().is_none());
         assert!(FileLock::is_taken(dir.join("l")).unwrap());
         assert!(!FileLock::is_taken(dir.join("absent")).unwrap());
+        assert!(FileLock::take_unless_held(dir.join("l")).unwrap().is_none());
         drop(first);
         assert!(FileLock::try_take(dir.join("l")).unwrap().is_some());
+        let asks = FileLock::lock(&dir.join("l"), FlockOperation::NonBlockingLockShared);
+        let asks = asks.unwrap().unwrap();
+        let path = dir.join("l");
+        let waits = std::thread::spawn(move || FileLock::take_unless_held(path).unwrap());
+        drop(asks);
+        assert!(waits.join().unwrap().is_some());
     }
 }

@@ -37,16 +37,20 @@ pub(crate) fn fix(session: &mut Session, progress: &mut Progress<'_>) -> Result<
 }
 
 fn put_in_order(session: &mut Session, look: Look, progress: &mut Progress<'_>) -> Result<()> {
+    let mut unfinished = 0;
     match session.store.clear_tmp(session.lock()?) {
-        Ok(0) => {}
-        Ok(count) => progress.step(&format!("threw away {count} unfinished snapshots")),
+        Ok(count) => unfinished += count,
         Err(error) => log(&format!("leftovers stay: {}", words(&error))),
     }
     if let Err(error) = trash::settle(&session.store, session.lock()?) {
         log(&format!("the trash is not in order: {}", words(&error)));
     }
-    if let Err(error) = edits::settle(&session.store, session.lock()?) {
-        log(&format!("the sessions are not in order: {}", words(&error)));
+    match edits::settle(&session.store, session.lock()?) {
+        Ok(count) => unfinished += count,
+        Err(error) => log(&format!("the sessions are not in order: {}", words(&error))),
+    }
+    if unfinished > 0 {
+        progress.step(&format!("threw away {unfinished} unfinished snapshots"));
     }
     if let Err(error) = both_slots(session, progress) {
         log(&format!(

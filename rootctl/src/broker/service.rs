@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rootspec::protocol::init::Problem;
 use rootspec::protocol::session::{Shell, ShellEnded};
-use rootspec::protocol::store::{self, method};
+use rootspec::protocol::store::{self, Run, method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -109,6 +109,7 @@ impl<'a> Service<'a> {
             peer: &self.peer,
             method: name,
             given: &given,
+            time: crate::store::publish::now(),
         };
         if let Some(value) = self.looking(asked, progress)? {
             return Ok(Some(value));
@@ -207,12 +208,6 @@ impl<'a> Service<'a> {
                     keep::keep(session, &ask, progress)
                 })?
             }
-            method::RUN => {
-                let ask = take(given)?;
-                self.change(asked, progress, |session, progress| {
-                    run::run(session, ask, progress)
-                })?
-            }
             method::DEPLOY => {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
@@ -263,6 +258,7 @@ impl<'a> Service<'a> {
         let given = asked.given;
         let value = match asked.method {
             method::SHELL => json(self.shell(asked, &take(given)?, progress)?)?,
+            method::RUN => self.run(asked, &take(given)?, progress)?,
             method::KEEP_SESSION => {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
@@ -328,6 +324,25 @@ impl<'a> Service<'a> {
         })
     }
 
+    /// A command in a copy. The store is locked while the copy is made and while it ends, and free while the command runs.
+    fn run(&self, asked: Asked<'_>, ask: &Run, progress: &mut Progress<'_>) -> Result<Value> {
+        if ask.dry_run == Some(true) {
+            return json(run::plan(&self.look()?, ask)?);
+        }
+        let mut begun = None;
+        self.locked(asked, First::Reconcile, progress, |session, progress| {
+            begun = Some(run::begin(session, ask, &self.peer, progress)?);
+            Ok(journal::LATER)
+        })?;
+        let edit = begun.context("a command has not begun")?;
+        let ended = run::command(&edit, &ask.argv, progress);
+        let session = Session::locked_when_free(self.site(asked)?, asked.verb())?;
+        let session = (session, First::Reconcile);
+        Self::on(session, asked, progress, |session, progress| {
+            run::end(session, edit, ended, progress)
+        })
+    }
+
     /// A look at the store: no lock, no write.
     fn look(&self) -> Result<Session> {
         Session::look(Site::find(self.args)?)
@@ -356,7 +371,17 @@ impl<'a> Service<'a> {
         work: impl FnOnce(&mut Session, &mut Progress<'_>) -> Result<T>,
     ) -> Result<Value> {
         self.must_be_allowed()?;
-        let mut session = Session::locked(self.site(asked)?, asked.verb())?;
+        let session = Session::locked(self.site(asked)?, asked.verb())?;
+        Self::on((session, first), asked, progress, work)
+    }
+
+    /// The same, in a session that has the lock.
+    fn on<T: Serialize>(
+        (mut session, first): (Session, First),
+        asked: Asked<'_>,
+        progress: &mut Progress<'_>,
+        work: impl FnOnce(&mut Session, &mut Progress<'_>) -> Result<T>,
+    ) -> Result<Value> {
         let mut journal = Journal::begin(&session, asked);
         let done = session.prepare(first, progress).and_then(|()| {
             journal.in_order(&session);

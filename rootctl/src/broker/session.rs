@@ -60,6 +60,13 @@ impl Session {
         Self::read(site, store, Some(lock))
     }
 
+    /// The same, as soon as the lock is free.
+    pub(crate) fn locked_when_free(site: Site, verb: &str) -> Result<Self> {
+        let store = Store::open(&site.top)?;
+        let lock = store.lock_when_free(verb)?;
+        Self::read(site, store, Some(lock))
+    }
+
     /// Makes sure that the store may be changed, and finishes what an earlier change could not.
     pub(crate) fn prepare(&mut self, first: First, progress: &mut Progress<'_>) -> Result<()> {
         self.record.must_be_ours()?;

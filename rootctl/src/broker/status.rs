@@ -37,7 +37,7 @@ pub(crate) fn status(session: &Session) -> Result<Status> {
             .map_or("none", |settings| settings.loader.name())
             .to_owned(),
         snapshots: u32::try_from(session.entries.len()).unwrap_or(u32::MAX),
-        sessions: edits::ids(&session.store)
+        sessions: edits::all(&session.store)
             .ok()
             .and_then(|all| u32::try_from(all.len()).ok())
             .filter(|count| *count > 0),

@@ -232,6 +232,7 @@ mod tests {
             uid: None,
             user: None,
             open: false,
+            command: None,
             changes,
             damage: None,
         };

@@ -111,25 +111,34 @@ fn confirm_cut() {
 fn run_cut() {
     let bench = Bench::new("run-cut");
     let mut expected = 1;
-    for at in ["S2", "S3", "S5-sealed", "S6-synced", "S7-published"] {
+    for at in [
+        "T1-recorded",
+        "T2-begun",
+        "R1-ended",
+        "S5-sealed",
+        "S6-synced",
+        "S7-published",
+        "T3-kept",
+    ] {
         let words = ["run", "1", "--", "sh", "-c", "echo x > /usr/x"];
         bench
             .rootctl_with(&words, &[("ROOTCTLD_DIE_AT", at)])
             .code(1);
-        if at == "S7-published" {
+        if ["S7-published", "T3-kept"].contains(&at) {
             expected += 1;
         }
         assert_eq!(bench.status("snapshots"), expected.to_string(), "{at}");
+        assert_eq!(bench.status("sessions"), "", "{at}");
         assert_eq!(bench.warnings(), "[]", "{at}");
         bench.rootctl(&["snap", "new"]).code(0);
         expected += 1;
-        assert!(
-            std::fs::read_dir(bench.store("tmp"))
-                .unwrap()
-                .next()
-                .is_none(),
-            "{at}"
-        );
+        for folder in ["tmp", "sessions"] {
+            let mut left = std::fs::read_dir(bench.store(folder)).unwrap();
+            assert!(left.next().is_none(), "{at}: {folder}");
+        }
+        // What was interrupted can be done.
+        bench.rootctl(&words).code(0);
+        expected += 1;
     }
 }
 

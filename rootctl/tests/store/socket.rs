@@ -199,23 +199,37 @@ fn busy() {
         r#"{"method":"org.rootctl.Store.Run","more":true,"parameters":{"target":"1","argv":["sh","-c","echo started; while [ ! -e /var/go ]; do sleep 0.1; done"]}}"#,
     );
     while !receive(&mut long).contains("started") {}
+    // While a command runs others change the store; the copy it works in is out of their reach.
+    let second = broker.ask(r#"{"method":"org.rootctl.Store.New"}"#);
+    assert!(second.contains("\"id\":3"), "{second}");
+    bench.rootctl(&["session", "list"]).code(0).says(&["runs"]);
+    for verb in ["drop", "keep", "resume"] {
+        bench
+            .rootctl(&["session", verb, "2"])
+            .code(4)
+            .says(&["somebody works in session 2"]);
+    }
+    // Both ways to the store meet the same lock; looking needs none.
+    let held = sys::fs::FileLock::take(bench.store("lock")).unwrap();
+    std::fs::write(bench.store("lock"), "process 7: deploy\n").unwrap();
     let second = broker.ask(r#"{"method":"org.rootctl.Store.New"}"#);
     assert!(
-        second.contains("org.rootctl.Store.Busy") && second.contains(": run"),
+        second.contains("org.rootctl.Store.Busy") && second.contains(": deploy"),
         "{second}"
     );
-    // The other way to the same store meets the same lock; looking needs none.
     bench
         .rootctl(&["snap", "new"])
         .code(4)
-        .says(&["is being changed by", "run", "wait"]);
+        .says(&["is being changed by process 7: deploy", "wait"]);
     bench.rootctl(&["status"]).code(0);
     assert!(
         broker
             .ask(r#"{"method":"org.rootctl.Store.Status"}"#)
             .contains("\"good\":1")
     );
-    std::fs::write(bench.store("tmp/2/root/var/go"), "").unwrap();
+    // The command ends, and waits for its turn rather than lose its work.
+    std::fs::write(bench.store("sessions/2/root/var/go"), "").unwrap();
+    drop(held);
     let mut last = receive(&mut long);
     while last.contains("continues") {
         last = receive(&mut long);
@@ -383,11 +397,11 @@ fn broker_killed() {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         bench.rootctl(&["snap", "new"]).code(0);
-        if std::fs::read_dir(bench.store("tmp"))
-            .unwrap()
-            .next()
-            .is_none()
-        {
+        let is_empty = |folder| {
+            let mut left = std::fs::read_dir(bench.store(folder)).unwrap();
+            left.next().is_none()
+        };
+        if is_empty("tmp") && is_empty("sessions") {
             return;
         }
         assert!(

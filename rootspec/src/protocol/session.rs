@@ -84,6 +84,9 @@ pub struct Session {
     pub user: Option<String>,
     /// Somebody works in it now.
     pub open: bool,
+    /// The command of `Run` that it was made for; it ends with that command, and nothing else can be done with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// What differs from the snapshot it was copied from; absent: that one is gone, or the session is damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Vec<DiffCount>>,

@@ -3,6 +3,7 @@
 //!
 //! | open | for |
 //! |---|---|
+//! | `copy` | the copy: made, and published; `rootctl run` has the same |
 //! | `shell` | beginning a session or going on with it |
 //! | `inside` | the programs in it: started, watched, ended with the person's line |
 //! | `keep` | a session becomes a snapshot |
@@ -10,6 +11,7 @@
 //! | `show` | what sessions there are |
 //! | `store::edits` | how they lie on the disk |
 
+pub(crate) mod copy;
 mod discard;
 mod inside;
 mod keep;

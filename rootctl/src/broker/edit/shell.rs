@@ -2,24 +2,17 @@
 
 use anyhow::Result;
 use rootspec::SnapshotId;
-use rootspec::paths::store as names;
 use rootspec::protocol::session::{Shell, ShellEnded, Terminal};
-use sys::btrfs::Access;
 use sys::socket::Peer;
 
+use super::copy;
 use crate::access::user_name;
-use crate::copy::{must_be_subvolume, must_have_room, name, note};
+use crate::copy::{name, note};
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::store::edits::{self, Edit, Wishes};
-use crate::store::publish::Draft;
-use crate::store::subvol;
 
-/// Room that work in a session usually takes, in bytes; below it the work is refused instead of failing half-way.
-const ROOM: u64 = 64 << 20;
-/// Most sessions at once: each holds on to what its snapshot had, and people forget them.
-const MOST: usize = 64;
 /// Longest name of a terminal.
 const LONGEST_TERM: usize = 64;
 
@@ -42,20 +35,16 @@ pub(crate) fn begin(
     match which(session, ask)? {
         Which::Old(id) => Edit::take(&session.store, id),
         Which::New(from) => {
-            let parent = session.whole(from)?.clone();
             let wishes = Wishes {
                 name: name(ask.name.as_deref())?,
                 note: note(ask.note.clone())?,
+                command: None,
                 uid: peer.uid,
                 user: user_name(peer.uid),
-                etc_base: session.etc_base(&parent),
             };
             let id = session.next_id()?;
             progress.step(&format!("copy snapshot {from} as session {id}"));
-            let draft = Draft::new(&session.store, session.lock()?, id)?;
-            let source = session.store.snapshot(from).join(names::ROOT);
-            subvol::snapshot(&source, &draft.root(), Access::ReadWrite)?;
-            Edit::begin(&session.store, draft, parent, wishes)
+            copy::make(session, from, wishes)
         }
     }
 }
@@ -107,17 +96,7 @@ fn which(session: &Session, ask: &Shell) -> Result<Which> {
         }
         (Some(target), None) => {
             let from = session.resolve(target)?;
-            let parent = session.whole(from)?;
-            must_be_subvolume(parent.image.is_some(), from)?;
-            must_have_room(&session.store, ROOM)?;
-            let open = edits::ids(&session.store)?.len();
-            if open >= MOST {
-                return Guard::refused(format!(
-                    "there are {open} sessions, as many as there may be"
-                ))
-                .next("rootctl session list, then rootctl session drop SESSION")
-                .err();
-            }
+            copy::may_be_made(session, from)?;
             Ok(Which::New(from))
         }
         _ => Guard::usage("a shell needs either a snapshot to copy or a session to go on with")

@@ -56,6 +56,7 @@ fn shown(store: &Store, found: Listed) -> Shown {
         uid: record.as_ref().and_then(|record| record.uid),
         user: record.as_ref().and_then(|record| record.user.clone()),
         open,
+        command: record.as_ref().and_then(|record| record.command.clone()),
         changes: from.and_then(|from| changes(store, id, from)),
         damage,
     }

@@ -15,7 +15,6 @@ mod lines;
 mod words;
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
@@ -48,7 +47,12 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     /// Its parameters, as they came.
     pub(crate) given: &'a Value,
+    /// When it came, in seconds since 1970 (UTC).
+    pub(crate) time: u64,
 }
+
+/// The answer of an operation that gives the lock back and goes on: the line is written when it has ended.
+pub(crate) const LATER: Value = Value::Null;
 
 impl Asked<'_> {
     /// The verb, for the lock's message.
@@ -115,10 +119,10 @@ impl<'a> Journal<'a> {
         let report = session.site.report.as_ref();
         let mut journal = Self {
             store: session.store.clone(),
-            common: common(
-                report.map(|report| report.boot_id.clone()),
-                session.booted(),
-            ),
+            common: Operation {
+                booted: session.booted(),
+                ..common(asked, report.map(|report| report.boot_id.clone()))
+            },
             named: asked.named(session),
             at: Moment::of(session),
             asked,
@@ -195,7 +199,8 @@ impl<'a> Journal<'a> {
         let now = Moment::of(session);
         let error = why(done);
         // Asked again after every confirmation; finding nothing to do is no news.
-        let quiet = error.is_none() && self.asked.verb() == "boot-ok" && now == self.at;
+        let idle = error.is_none() && self.asked.verb() == "boot-ok" && now == self.at;
+        let quiet = idle || matches!(done, Ok(LATER));
         if !quiet {
             let mut line = self.since(&now);
             line.ids = few(line
@@ -239,7 +244,7 @@ pub(crate) fn first(
             good: Some(made),
             ..Standing::default()
         }),
-        ..common(None, None)
+        ..common(asked, None)
     };
     let text = lines::render(&request(line, asked, None));
     if let Err(error) = text.and_then(|text| append(store, &text)) {
@@ -282,13 +287,11 @@ fn find(session: &Session, target: &str) -> Option<SnapshotId> {
         .or_else(|| target.parse().ok())
 }
 
-fn common(boot_id: Option<String>, booted: Option<SnapshotId>) -> Operation {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+fn common(asked: Asked<'_>, boot_id: Option<String>) -> Operation {
     let kernels = || sys::fs::read_text("/proc/sys/kernel/random/boot_id", 64).ok();
     Operation {
-        time: time.map_or(0, |since| since.as_secs()),
+        time: asked.time,
         boot_id: boot_id.or_else(|| kernels().map(|id| id.trim().to_owned())),
-        booted,
         ..Operation::default()
     }
 }

@@ -1,5 +1,6 @@
 //! `rootctl run`: a command in a writable copy of a snapshot. Its success publishes the copy, anything else throws it
-//! away; the snapshot itself is never touched.
+//! away; the snapshot itself is never touched. The copy is a session that belongs to the command: the store is locked while it
+//! is made and while it ends, and free in between.
 //!
 //! | open | for |
 //! |---|---|
@@ -18,101 +19,80 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use rootspec::meta::Origin;
-use rootspec::paths::store as names;
 use rootspec::protocol::store::{Ran, Run};
-use sys::btrfs::Access;
+use rootspec::{SnapshotId, SnapshotName};
 use sys::run::Stream;
+use sys::socket::Peer;
 
-use crate::boot_files;
-use crate::copy::{must_be_subvolume, must_have_room, name, note};
+use crate::access::user_name;
+use crate::copy::{name, note};
+use crate::edit::copy::{self, Told};
 use crate::guard::Guard;
 use crate::progress::{Progress, point};
 use crate::session::Session;
-use crate::store::publish::{Draft, Facts, Place};
-use crate::store::subvol;
+use crate::store::edits::{Edit, Wishes};
 
-/// Room that package work usually takes, in bytes; below it the work is refused instead of failing half-way.
-const ROOM: u64 = 64 << 20;
+/// How much of the command is remembered, in characters.
+const REMEMBERED: usize = 300;
 
-/// Runs the command.
-pub(crate) fn run(session: &mut Session, ask: Run, progress: &mut Progress<'_>) -> Result<Ran> {
+/// Checks a request: what to copy, what the new snapshot is called, and its note.
+fn check(session: &Session, ask: &Run) -> Result<(SnapshotId, Option<SnapshotName>, String)> {
     let name = name(ask.name.as_deref())?;
-    let note = note(ask.note)?;
+    let note = note(ask.note.clone())?;
     if ask.argv.is_empty() || ask.argv.iter().any(|word| word.contains('\0')) {
         return Guard::usage("no command was given")
             .next("rootctl run TARGET -- COMMAND")
             .err();
     }
     let from = session.resolve(&ask.target)?;
-    let parent = session.whole(from)?.clone();
-    must_be_subvolume(parent.image.is_some(), from)?;
-    must_have_room(&session.store, ROOM)?;
+    copy::may_be_made(session, from)?;
+    Ok((from, name, note))
+}
+
+/// What it would do.
+pub(crate) fn plan(session: &Session, ask: &Run) -> Result<Ran> {
+    let (from, ..) = check(session, ask)?;
     let id = session.next_id()?;
-    if ask.dry_run == Some(true) {
-        return Ok(Ran {
-            id: Some(id),
-            status: 0,
-            steps: vec![
-                format!("copy snapshot {from}, writable"),
-                format!("run in the copy: {}", ask.argv.join(" ")),
-                "if it fails, throw the copy away".to_owned(),
-                "else check it, and build its initramfs if what that is made of was changed"
-                    .to_owned(),
-                format!("publish it, read-only, as snapshot {id}"),
-            ],
-        });
-    }
-    let (status, meta) = {
-        let draft = Draft::new(&session.store, session.lock()?, id)?;
-        let source = session.store.snapshot(from);
-        progress.step(&format!("copy snapshot {from}"));
-        subvol::snapshot(&source.join(names::ROOT), &draft.root(), Access::ReadWrite)?;
-        let before = boot_files::built_from(&draft.root(), parent.kernel.as_ref());
-        point("S2");
-        let status = command(&draft, &ask.argv, progress)?;
-        point("S3");
-        if status == 0 {
-            progress.step("check the new root");
-            let kernel =
-                boot_files::of_changed(&draft, &parent, before, Some(&source), progress).context(
-                    "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
-                )?;
-            let facts = Facts {
-                name,
-                note,
-                origin: Origin {
-                    kind: "run".into(),
-                    detail: ask.argv.join(" ").chars().take(300).collect(),
-                },
-                kernel: Some(kernel),
-                etc_base: session.etc_base(&parent),
-                place: Place::BelowSource,
-                source: Some(parent),
-            };
-            progress.step(&format!("publish snapshot {id}"));
-            (status, Some(draft.publish(facts)?))
-        } else {
-            (status, None)
-        }
-    };
-    let published = meta.is_some();
-    if let Some(meta) = meta {
-        session.published(meta);
-    }
     Ok(Ran {
-        id: published.then_some(id),
-        status,
-        steps: Vec::new(),
+        id: Some(id),
+        status: 0,
+        steps: vec![
+            format!("copy snapshot {from}, writable"),
+            format!("run in the copy: {}", ask.argv.join(" ")),
+            "if it fails, throw the copy away".to_owned(),
+            "else check it, and build its initramfs if what that is made of was changed".to_owned(),
+            format!("publish it, read-only, as snapshot {id}"),
+        ],
     })
 }
 
-/// Starts ourselves as the first stage, and passes the command's output on.
-fn command(draft: &Draft<'_>, argv: &[String], progress: &mut Progress<'_>) -> Result<i32> {
+/// Makes the copy. If we are gone before its end, the next change throws it away.
+pub(crate) fn begin(
+    session: &Session,
+    ask: &Run,
+    peer: &Peer,
+    progress: &mut Progress<'_>,
+) -> Result<Edit> {
+    let (from, name, note) = check(session, ask)?;
+    progress.step(&format!("copy snapshot {from}"));
+    let command = ask.argv.join(" ").chars().take(REMEMBERED).collect();
+    let wishes = Wishes {
+        name,
+        note,
+        command: Some(command),
+        uid: peer.uid,
+        user: user_name(peer.uid),
+    };
+    copy::make(session, from, wishes)
+}
+
+/// Runs the command in the copy, and passes its output on. Gives its exit status.
+pub(crate) fn command(edit: &Edit, argv: &[String], progress: &mut Progress<'_>) -> Result<i32> {
     progress.step(&format!("run {}", argv.join(" ")));
     let mut stage = Command::new("/proc/self/exe");
     stage
         .args(["enter", "--dir"])
-        .arg(draft.root())
+        .arg(edit.root())
         .arg("--")
         .args(argv);
     let status = sys::run::lines(&mut stage, &mut |stream, line| {
@@ -122,5 +102,44 @@ fn command(draft: &Draft<'_>, argv: &[String], progress: &mut Progress<'_>) -> R
         };
         progress.output(stream, &format!("{line}\n"));
     })?;
+    // Whatever was killed in there could not clear up.
+    edit.clear_up();
+    point("R1-ended");
     Ok(code(status))
+}
+
+/// Publishes the copy, or throws it away, as the command ended.
+pub(crate) fn end(
+    session: &mut Session,
+    edit: Edit,
+    ended: Result<i32>,
+    progress: &mut Progress<'_>,
+) -> Result<Ran> {
+    let published = match &ended {
+        Ok(0) => {
+            let record = &edit.record;
+            let told = Told {
+                name: record.name.clone(),
+                note: record.note.clone(),
+                origin: Origin {
+                    kind: "run".into(),
+                    detail: record.command.clone().unwrap_or_default(),
+                },
+            };
+            let done = copy::publish(session, &edit, told, progress);
+            done.map(Some).context(
+                "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
+            )
+        }
+        Ok(_) | Err(_) => Ok(None),
+    };
+    match published {
+        Ok(Some(_)) => edit.kept(),
+        Ok(None) | Err(_) => edit.throw_away(&session.store, session.lock()?)?,
+    }
+    Ok(Ran {
+        id: published?,
+        status: ended?,
+        steps: Vec::new(),
+    })
 }

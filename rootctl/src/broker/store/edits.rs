@@ -3,7 +3,8 @@
 //! while somebody works in it.
 //!
 //! A session becomes snapshot ID by one rename; its file goes after that. A file without a folder is what a crash left of a
-//! session that has begun or ended, and means nothing. A folder always holds somebody's work: only the person deletes it.
+//! session that has begun or ended, and means nothing. A folder holds somebody's work, and only the person deletes it, unless
+//! the file names a command: such a copy lives as long as its lock is held, and is garbage afterwards.
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,9 @@ pub(crate) struct Record {
     pub(crate) name: Option<SnapshotName>,
     /// Note that the snapshot gets.
     pub(crate) note: String,
+    /// The command of `rootctl run` that the copy was made for, and goes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<String>,
     /// Whose `/etc` the first boot of the snapshot merges forward.
     pub(crate) etc_base: Option<SnapshotId>,
     /// What the initramfs of the copied snapshot was built from, if that could be told.
@@ -64,12 +68,12 @@ pub(crate) struct Wishes {
     pub(crate) name: Option<SnapshotName>,
     /// Note that the snapshot gets.
     pub(crate) note: String,
+    /// The command that it is only for.
+    pub(crate) command: Option<String>,
     /// Who begins it.
     pub(crate) uid: u32,
     /// The name of that user.
     pub(crate) user: Option<String>,
-    /// Whose `/etc` the first boot of the snapshot merges forward.
-    pub(crate) etc_base: Option<SnapshotId>,
 }
 
 /// A session that somebody works in: nobody else can, until this is dropped.
@@ -79,7 +83,7 @@ pub(crate) struct Edit {
     pub(crate) record: Record,
     dir: PathBuf,
     file: PathBuf,
-    _lock: FileLock,
+    lock: FileLock,
 }
 
 /// A session as it is listed.
@@ -131,9 +135,23 @@ pub(crate) fn all(store: &Store) -> Result<Vec<Listed>> {
     let one = |id| Listed {
         id,
         record: read(store, id),
-        open: FileLock::is_taken(file(store, id)).unwrap_or(false),
+        open: is_open(store, id),
     };
-    Ok(ids(store)?.into_iter().map(one).collect())
+    let all = ids(store)?.into_iter().map(one);
+    Ok(all.filter(|found| !found.is_abandoned()).collect())
+}
+
+/// Does somebody, or a command, work in it?
+fn is_open(store: &Store, id: SnapshotId) -> bool {
+    FileLock::is_taken(file(store, id)).unwrap_or(false)
+}
+
+impl Listed {
+    /// A copy for a command that was interrupted.
+    fn is_abandoned(&self) -> bool {
+        let of_command = |record: &Record| record.command.is_some();
+        !self.open && self.record.as_ref().is_ok_and(of_command)
+    }
 }
 
 fn read(store: &Store, id: SnapshotId) -> Result<Record> {
@@ -183,7 +201,7 @@ impl Edit {
     pub(crate) fn begin(
         store: &Store,
         draft: Draft<'_>,
-        from: Meta,
+        (from, etc_base): (Meta, Option<SnapshotId>),
         wishes: Wishes,
     ) -> Result<Self> {
         let id = draft.id();
@@ -196,7 +214,8 @@ impl Edit {
             user: wishes.user,
             name: wishes.name,
             note: wishes.note,
-            etc_base: wishes.etc_base,
+            command: wishes.command,
+            etc_base,
             built_from: crate::boot_files::built_from(&root, from.kernel.as_ref()),
             additions: Additions::to(&root),
             from,
@@ -214,7 +233,7 @@ impl Edit {
             record,
             dir,
             file,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -230,7 +249,7 @@ impl Edit {
             record,
             dir: folder(store, id),
             file,
-            _lock: lock,
+            lock,
         };
         // A try to keep it may have sealed it.
         subvol::set_access(&edit.root(), sys::btrfs::Access::ReadWrite)?;
@@ -253,6 +272,11 @@ impl Edit {
         &self.dir
     }
 
+    /// Throws it away.
+    pub(crate) fn throw_away(self, store: &Store, lock: &StoreLock) -> Result<()> {
+        bury(store, self.record.id, self.lock, lock)
+    }
+
     /// It has become a snapshot.
     pub(crate) fn kept(self) {
         point("T3-kept");
@@ -261,24 +285,25 @@ impl Edit {
     }
 }
 
-/// The lock of a session.
+/// The lock of a session. Whoever begins, goes on with or ends one has the lock of the store, so no two want it at once.
 fn take(file: &Path, id: SnapshotId) -> Result<FileLock> {
-    // Whoever lists sessions holds it for a moment.
-    for _ in 0..20 {
-        if let Some(lock) = FileLock::try_take(file)? {
-            return Ok(lock);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+    if let Some(lock) = FileLock::take_unless_held(file)? {
+        return Ok(lock);
     }
     Guard::busy(format!("somebody works in session {id}"))
         .next("end the shell in it, then repeat the command")
         .err()
 }
 
-/// Throws a session away: out of sight in one step, then piece by piece. What a cut leaves is in `tmp/`.
-pub(crate) fn throw_away(store: &Store, id: SnapshotId, _lock: &StoreLock) -> Result<()> {
+/// Throws a session away that nobody works in.
+pub(crate) fn throw_away(store: &Store, id: SnapshotId, lock: &StoreLock) -> Result<()> {
+    let held = take(&file(store, id), id)?;
+    bury(store, id, held, lock)
+}
+
+/// Throws a session away that is held: out of sight in one step, then piece by piece. What a cut leaves is in `tmp/`.
+fn bury(store: &Store, id: SnapshotId, held: FileLock, _lock: &StoreLock) -> Result<()> {
     let file = file(store, id);
-    let held = take(&file, id)?;
     let grave = store.path(names::TMP).join(format!("session-{id}"));
     subvol::remove_tree(&grave)?;
     sys::fs::rename_new(folder(store, id), &grave)?;
@@ -289,8 +314,20 @@ pub(crate) fn throw_away(store: &Store, id: SnapshotId, _lock: &StoreLock) -> Re
     subvol::remove_tree(&grave)
 }
 
-/// After a crash: removes files without a folder.
-pub(crate) fn settle(store: &Store, _lock: &StoreLock) -> Result<()> {
+/// After a crash: removes files without a folder, and copies whose command was interrupted. Gives the number of those.
+pub(crate) fn settle(store: &Store, lock: &StoreLock) -> Result<u32> {
+    let mut thrown_away = 0;
+    for id in ids(store)? {
+        let found = Listed {
+            id,
+            open: is_open(store, id),
+            record: read(store, id),
+        };
+        if found.is_abandoned() {
+            throw_away(store, id, lock)?;
+            thrown_away += 1;
+        }
+    }
     for name in names_in(store)? {
         let Some(Ok(id)) = name.strip_suffix(ENDING).map(str::parse::<SnapshotId>) else {
             continue;
@@ -301,5 +338,5 @@ pub(crate) fn settle(store: &Store, _lock: &StoreLock) -> Result<()> {
                 .with_context(|| format!("cannot remove {}", file.display()))?;
         }
     }
-    Ok(())
+    Ok(thrown_away)
 }

@@ -104,12 +104,7 @@ impl Store {
     pub(crate) fn lock(&self, verb: &str) -> Result<StoreLock> {
         let path = self.path(names::LOCK);
         match FileLock::try_take(&path)? {
-            Some(lock) => {
-                // For the next one's message only: a lock without words is a lock all the same.
-                let words = format!("process {}: {verb}\n", std::process::id());
-                drop(std::fs::write(&path, words));
-                Ok(StoreLock { _lock: lock })
-            }
+            Some(lock) => Ok(self.locked(lock, verb)),
             None => {
                 let who = sys::fs::read_text(&path, 256).unwrap_or_default();
                 let who = who.trim();
@@ -123,6 +118,19 @@ impl Store {
                     .err()
             }
         }
+    }
+
+    /// Takes the lock as soon as it is free: for work that would be lost otherwise.
+    pub(crate) fn lock_when_free(&self, verb: &str) -> Result<StoreLock> {
+        let lock = FileLock::take(self.path(names::LOCK))?;
+        Ok(self.locked(lock, verb))
+    }
+
+    fn locked(&self, lock: FileLock, verb: &str) -> StoreLock {
+        // For the next one's message only: a lock without words is a lock all the same.
+        let words = format!("process {}: {verb}\n", std::process::id());
+        drop(std::fs::write(self.path(names::LOCK), words));
+        StoreLock { _lock: lock }
     }
 
     /// Throws away whatever lies in `tmp/`: work that a crash interrupted.

@@ -25,10 +25,11 @@ pub(super) fn run(context: Context<'_>) -> Result<Exit> {
 fn row(session: &Session) -> Vec<Cell> {
     let by = session.user.clone();
     let by = by.or_else(|| session.uid.map(|uid| uid.to_string()));
-    let state = match (&session.damage, session.open) {
-        (Some(_), _) => Cell::new("damaged", Tone::Bad),
-        (None, true) => Cell::new("open", Tone::Warning),
-        (None, false) => "held".into(),
+    let state = match (&session.damage, session.open, &session.command) {
+        (Some(_), _, _) => Cell::new("damaged", Tone::Bad),
+        (None, true, None) => Cell::new("open", Tone::Warning),
+        (None, true, Some(_)) => Cell::new("runs", Tone::Warning),
+        (None, false, _) => "held".into(),
     };
     let changed = match &session.damage {
         Some(damage) => damage.lines().next().unwrap_or_default().to_owned(),
