@@ -25,6 +25,9 @@ const MARK: &str = "user.delegate";
 /// The controllers that limits of services need.
 const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
+/// Groups that are looked at in one go: far more than there are services, and a bound for one that makes groups without end.
+const MOST: usize = 1 << 16;
+
 /// The tree below our own group.
 #[derive(Debug)]
 pub struct Cgroups {
@@ -33,12 +36,37 @@ pub struct Cgroups {
     controllers: Vec<String>,
 }
 
-/// One leaf.
+/// One leaf. Its folder is not kept open: each process that is started costs as much as there are descriptors open.
 #[derive(Debug)]
 pub struct Group {
-    name: String,
-    dir: OwnedFd,
+    name: Box<str>,
     events: Option<File>,
+}
+
+impl Group {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            events: None,
+        }
+    }
+
+    /// Its name below our group.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its `cgroup.events`, which changes when the last process leaves; to be watched after [`Cgroups::is_populated`].
+    #[must_use]
+    pub fn events(&self) -> Option<&File> {
+        self.events.as_ref()
+    }
+
+    /// A file of it, seen from our group.
+    fn file(&self, file: &str) -> String {
+        format!("{}/{file}", self.name)
+    }
 }
 
 impl Cgroups {
@@ -113,12 +141,12 @@ impl Cgroups {
         let mut next = 2_u32;
         loop {
             match rustix::fs::mkdirat(&self.dir, &name, Mode::from_raw_mode(0o755)) {
-                Ok(()) => return self.open_leaf(&name),
+                Ok(()) => return Ok(Group::new(&name)),
                 Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(SysError::new("make cgroup", &name, error)),
             }
-            let mut group = self.open_leaf(&name)?;
-            if !group.is_populated()? || next > 99 {
+            let mut group = Group::new(&name);
+            if !self.is_populated(&mut group)? || next > 99 {
                 return Ok(group);
             }
             let plain = name.split('#').next().unwrap_or_default().to_owned();
@@ -132,7 +160,9 @@ impl Cgroups {
     /// # Errors
     /// There is none.
     pub fn find(&self, name: &str) -> Result<Group> {
-        self.open_leaf(name)
+        rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW)
+            .cannot("find cgroup", name)?;
+        Ok(Group::new(name))
     }
 
     /// Names of all leaves but that of PID 1.
@@ -143,33 +173,149 @@ impl Cgroups {
             .collect()
     }
 
-    fn open_leaf(&self, name: &str) -> Result<Group> {
-        let dir = crate::fs::open_dir_at(&self.dir, name)?;
-        Ok(Group {
-            name: name.to_owned(),
-            dir,
-            events: None,
-        })
+    /// Opens a leaf's folder, for `clone3`.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn open_leaf(&self, group: &Group) -> Result<OwnedFd> {
+        crate::fs::open_dir_at(&self.dir, group.name())
     }
 
     /// Removes a leaf with the groups its processes made in it. One that is not empty stays; `make` copes with it.
     pub fn remove(&self, group: Group) {
-        let name = group.name.clone();
-        if rustix::fs::unlinkat(&self.dir, &name, AtFlags::REMOVEDIR).is_ok() {
+        let name = group.name();
+        if rustix::fs::unlinkat(&self.dir, name, AtFlags::REMOVEDIR).is_ok() {
             return;
         }
-        for inner in children(&group.dir).iter().rev() {
-            rustix::fs::unlinkat(&group.dir, inner, AtFlags::REMOVEDIR).ok();
+        for inner in self.inner(&group).iter().rev() {
+            rustix::fs::unlinkat(&self.dir, group.file(inner), AtFlags::REMOVEDIR).ok();
         }
-        rustix::fs::unlinkat(&self.dir, &name, AtFlags::REMOVEDIR).ok();
+        rustix::fs::unlinkat(&self.dir, name, AtFlags::REMOVEDIR).ok();
     }
 
     /// Kills everything in every leaf, PID 1's own excepted.
     pub fn kill_all(&self) {
         for name in self.leaves() {
-            if let Ok(group) = self.open_leaf(&name) {
-                group.kill().ok();
+            self.kill(&Group::new(&name)).ok();
+        }
+    }
+
+    /// Writes one limit.
+    ///
+    /// # Errors
+    /// The controller is not to be had (`ENOENT`), or the value is refused.
+    pub fn set(&self, group: &Group, file: &str, value: &str) -> Result<()> {
+        let path = group.file(file);
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let fd =
+            rustix::fs::openat(&self.dir, &path, flags, Mode::empty()).cannot("open", &path)?;
+        rustix::io::write(&fd, value.as_bytes()).cannot("write", &path)?;
+        Ok(())
+    }
+
+    /// Gives it to a user and group: the folder and what it takes to move processes and controllers below it, not its
+    /// limits. Without an owner it stays root's, and is marked only.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn delegate(&self, group: &Group, owner: Option<(u32, u32)>) -> Result<()> {
+        let dir = self.open_leaf(group)?;
+        if let Some((uid, gid)) = owner {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            for file in DELEGATED {
+                rustix::fs::chownat(&dir, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+                    .cannot("set the owner of", group.file(file))?;
             }
+            rustix::fs::fchown(&dir, uid, gid).cannot("set the owner of", group.name())?;
+        }
+        // Linux 5.7; before that nobody can look for it either.
+        rustix::fs::fsetxattr(&dir, MARK, b"1", XattrFlags::empty()).ok();
+        Ok(())
+    }
+
+    /// True while there is a process in it or below it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_populated(&self, group: &mut Group) -> Result<bool> {
+        let mut text = [0; 256];
+        let (file, watched) = match group.events.take() {
+            Some(file) => (file, true),
+            None => (
+                File::from(self.read_file(&group.file("cgroup.events"))?),
+                false,
+            ),
+        };
+        let length =
+            rustix::io::pread(&file, &mut text, 0).cannot("read", group.file("cgroup.events"))?;
+        let text = std::str::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default();
+        let populated = text.lines().any(|line| line == "populated 1");
+        // Only what is watched, or is to be, stays open.
+        group.events = (populated || watched).then_some(file);
+        Ok(populated)
+    }
+
+    fn read_file(&self, path: &str) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, path, flags, Mode::empty()).cannot("open", path)
+    }
+
+    /// Groups below it, parents first, as paths below it.
+    fn inner(&self, group: &Group) -> Vec<String> {
+        // Two links and one per folder in it: most services make none.
+        let found = rustix::fs::statat(&self.dir, group.name(), AtFlags::empty());
+        if found.is_ok_and(|found| found.st_nlink <= 2) {
+            return Vec::new();
+        }
+        self.open_leaf(group).map_or_else(|_| Vec::new(), children)
+    }
+
+    /// The processes in it and in groups below it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn processes(&self, group: &Group) -> Result<Vec<u32>> {
+        let mut found = self.processes_at(&group.file("cgroup.procs"))?;
+        for inner in self.inner(group) {
+            let path = group.file(&format!("{inner}/cgroup.procs"));
+            // Gone meanwhile: then there is nobody in it.
+            found.extend(self.processes_at(&path).unwrap_or_default());
+        }
+        Ok(found)
+    }
+
+    fn processes_at(&self, path: &str) -> Result<Vec<u32>> {
+        let mut text = String::new();
+        let mut file = File::from(self.read_file(path)?).take(1 << 20);
+        file.read_to_string(&mut text).cannot("read", path)?;
+        // 0: a process of a namespace we do not see.
+        Ok(text
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .filter(|pid| *pid > 0)
+            .collect())
+    }
+
+    /// Sends a signal to each process in it and below it.
+    ///
+    /// # Errors
+    /// They cannot be listed; one that has just gone is no error.
+    pub fn signal(&self, group: &Group, number: i32) -> Result<()> {
+        for pid in self.processes(group)? {
+            // A descriptor would come as late after the list as the signal does.
+            crate::process::signal_pid(pid, number).ok();
+        }
+        Ok(())
+    }
+
+    /// Kills everything in it and below it, at once (Linux 5.14), or one by one where the kernel cannot.
+    ///
+    /// # Errors
+    /// Neither works.
+    pub fn kill(&self, group: &Group) -> Result<()> {
+        match self.set(group, "cgroup.kill", "1") {
+            Err(error) if error.is_absent() => self.signal(group, libc::SIGKILL),
+            result => result,
         }
     }
 }
@@ -204,7 +350,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).cannot("write", path)
 }
 
-/// All groups below `dir`, parents first, as relative paths; at most 1000.
+/// All groups below `dir`, parents first, as relative paths; at most [`MOST`].
 fn children(dir: impl AsFd) -> Vec<String> {
     let dir = dir.as_fd();
     let mut found: Vec<String> = Vec::new();
@@ -219,7 +365,7 @@ fn children(dir: impl AsFd) -> Vec<String> {
             let Ok(name) = entry.file_name().to_str() else {
                 continue;
             };
-            if is_dir && name != "." && name != ".." && found.len() < 1000 {
+            if is_dir && name != "." && name != ".." && found.len() < MOST {
                 let inner = if at == "." {
                     name.to_owned()
                 } else {
@@ -233,138 +379,5 @@ fn children(dir: impl AsFd) -> Vec<String> {
             None => return found,
         }
         next = next.saturating_add(1);
-    }
-}
-
-impl Group {
-    /// Its name below our group.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its directory, for `clone3`.
-    #[must_use]
-    pub fn dir(&self) -> &OwnedFd {
-        &self.dir
-    }
-
-    /// Its `cgroup.events`, which changes when the last process leaves; to be watched after [`Group::is_populated`].
-    #[must_use]
-    pub fn events(&self) -> Option<&File> {
-        self.events.as_ref()
-    }
-
-    /// Writes one limit.
-    ///
-    /// # Errors
-    /// The controller is not to be had (`ENOENT`), or the value is refused.
-    pub fn set(&self, file: &str, value: &str) -> Result<()> {
-        self.write(file, value)
-    }
-
-    /// Gives it to a user and group: the folder and what it takes to move processes and controllers below it, not its
-    /// limits. Without an owner it stays root's, and is marked only.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub fn delegate(&self, owner: Option<(u32, u32)>) -> Result<()> {
-        if let Some((uid, gid)) = owner {
-            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-            for file in DELEGATED {
-                let object = || format!("{}/{file}", self.name);
-                rustix::fs::chownat(&self.dir, file, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-                    .cannot("set the owner of", object())?;
-            }
-            rustix::fs::fchown(&self.dir, uid, gid).cannot("set the owner of", &self.name)?;
-        }
-        // Linux 5.7; before that nobody can look for it either.
-        rustix::fs::fsetxattr(&self.dir, MARK, b"1", XattrFlags::empty()).ok();
-        Ok(())
-    }
-
-    fn write(&self, file: &str, value: &str) -> Result<()> {
-        let object = || format!("{}/{file}", self.name);
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let fd =
-            rustix::fs::openat(&self.dir, file, flags, Mode::empty()).cannot("open", object())?;
-        rustix::io::write(&fd, value.as_bytes()).cannot("write", object())?;
-        Ok(())
-    }
-
-    /// True while there is a process in it or below it.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn is_populated(&mut self) -> Result<bool> {
-        let object = || format!("{}/cgroup.events", self.name);
-        let mut text = [0; 256];
-        let file = match self.events.take() {
-            Some(file) => file,
-            None => {
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-                let opened = rustix::fs::openat(&self.dir, "cgroup.events", flags, Mode::empty());
-                File::from(opened.cannot("open", object())?)
-            }
-        };
-        let length = rustix::io::pread(&file, &mut text, 0).cannot("read", object())?;
-        self.events = Some(file);
-        let text = std::str::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default();
-        Ok(text.lines().any(|line| line == "populated 1"))
-    }
-
-    /// The processes in it and in groups below it.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub fn processes(&self) -> Result<Vec<u32>> {
-        let mut found = self.processes_at("cgroup.procs")?;
-        for inner in children(&self.dir) {
-            // Gone meanwhile: then there is nobody in it.
-            found.extend(
-                self.processes_at(&format!("{inner}/cgroup.procs"))
-                    .unwrap_or_default(),
-            );
-        }
-        Ok(found)
-    }
-
-    fn processes_at(&self, path: &str) -> Result<Vec<u32>> {
-        let object = || format!("{}/{path}", self.name);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(&self.dir, path, flags, Mode::empty());
-        let mut text = String::new();
-        let mut file = File::from(opened.cannot("open", object())?).take(1 << 20);
-        file.read_to_string(&mut text).cannot("read", object())?;
-        // 0: a process of a namespace we do not see.
-        Ok(text
-            .lines()
-            .filter_map(|line| line.parse().ok())
-            .filter(|pid| *pid > 0)
-            .collect())
-    }
-
-    /// Sends a signal to each process in it and below it.
-    ///
-    /// # Errors
-    /// They cannot be listed; one that has just gone is no error.
-    pub fn signal(&self, number: i32) -> Result<()> {
-        for pid in self.processes()? {
-            if let Ok(process) = crate::process::pidfd(pid) {
-                crate::process::signal(process, number).ok();
-            }
-        }
-        Ok(())
-    }
-
-    /// Kills everything in it and below it, at once (Linux 5.14), or one by one where the kernel cannot.
-    ///
-    /// # Errors
-    /// Neither works.
-    pub fn kill(&self) -> Result<()> {
-        match self.write("cgroup.kill", "1") {
-            Err(error) if error.is_absent() => self.signal(libc::SIGKILL),
-            result => result,
-        }
     }
 }

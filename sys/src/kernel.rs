@@ -184,16 +184,26 @@ pub struct Received<Fd> {
 /// A process we know.
 #[derive(Debug)]
 struct Known {
-    pidfd: OwnedFd,
+    /// Of one that is no child of ours. A child has its number for itself until it is collected.
+    pidfd: Option<OwnedFd>,
     flight: Option<Flight>,
     failed: Option<(process::Stage, i32)>,
 }
 
 impl Known {
-    /// One that others started.
-    fn adopted(pidfd: OwnedFd) -> Self {
+    /// A child, with its way to exec if it is not there yet.
+    fn child(flight: Option<Flight>) -> Self {
         Self {
-            pidfd,
+            pidfd: None,
+            flight,
+            failed: None,
+        }
+    }
+
+    /// A child of somebody else.
+    fn followed(pidfd: OwnedFd) -> Self {
+        Self {
+            pidfd: Some(pidfd),
             flight: None,
             failed: None,
         }
@@ -271,12 +281,7 @@ impl Linux {
             let why = "it is no child of ours";
             return Err(SysError::invalid("take back process", pid.to_string(), why));
         }
-        let known = Known {
-            pidfd: process::pidfd(pid)?,
-            flight: None,
-            failed: None,
-        };
-        self.known.insert(pid, known);
+        self.known.insert(pid, Known::child(None));
         Ok(())
     }
 
@@ -285,10 +290,19 @@ impl Linux {
     /// # Errors
     /// There is none, or there are no cgroups here.
     pub fn find_group(&self, name: &str) -> Result<Group> {
-        match &self.groups {
-            Ok(groups) => groups.find(name),
-            Err(why) => Err(SysError::invalid("find cgroup", name, why.as_str())),
-        }
+        self.groups()?.find(name)
+    }
+
+    /// The processes in a cgroup, as far as they can be listed.
+    #[must_use]
+    pub fn processes(&self, group: &Group) -> Vec<u32> {
+        let found = self.groups().and_then(|groups| groups.processes(group));
+        found.unwrap_or_default()
+    }
+
+    fn groups(&self) -> Result<&Cgroups> {
+        let failed = |why: &String| SysError::invalid("find", "the cgroups", why.as_str());
+        self.groups.as_ref().map_err(failed)
     }
 
     fn known(&self, pid: u32) -> Result<&Known> {
@@ -321,9 +335,9 @@ impl Kernel for Linux {
         })?;
         let answers = OwnedFd::from(worker.output);
         let watched = self.epoll.add(&answers, token, Interest::Read);
-        let known = Known::adopted(worker.pidfd);
+        let known = Known::child(None);
         if watched.is_err() {
-            process::signal(&known.pidfd, libc::SIGKILL).ok();
+            process::signal_pid(worker.pid, libc::SIGKILL).ok();
         }
         self.known.insert(worker.pid, known);
         watched.map(|()| (worker.pid, answers))
@@ -402,22 +416,19 @@ impl Kernel for Linux {
     }
 
     fn make_group(&mut self, name: &str) -> Result<Group> {
-        match &self.groups {
-            Ok(groups) => groups.make(name),
-            Err(why) => Err(SysError::invalid("make cgroup", name, why.as_str())),
-        }
+        self.groups()?.make(name)
     }
 
     fn limit(&mut self, group: &Group, file: &str, value: &str) -> Result<()> {
-        group.set(file, value)
+        self.groups()?.set(group, file, value)
     }
 
     fn delegate(&mut self, group: &Group, owner: Option<(u32, u32)>) -> Result<()> {
-        group.delegate(owner)
+        self.groups()?.delegate(group, owner)
     }
 
     fn is_populated(&mut self, group: &mut Group) -> Result<bool> {
-        group.is_populated()
+        self.groups()?.is_populated(group)
     }
 
     fn watch_group(&mut self, group: &Group, token: u64) -> Result<()> {
@@ -435,11 +446,11 @@ impl Kernel for Linux {
     }
 
     fn signal_group(&mut self, group: &Group, signal: i32) -> Result<()> {
-        group.signal(signal)
+        self.groups()?.signal(group, signal)
     }
 
     fn kill_group(&mut self, group: &Group) -> Result<()> {
-        group.kill()
+        self.groups()?.kill(group)
     }
 
     fn remove_group(&mut self, group: Group) {
@@ -464,17 +475,17 @@ impl Kernel for Linux {
             .iter()
             .map(|(fd, number)| (fd.as_fd(), *number))
             .collect();
-        let spawned = process::spawn(job, &fds, group.map(|group| group.dir().as_fd()))?;
+        let group = match group {
+            Some(group) => Some(self.groups()?.open_leaf(group)?),
+            None => None,
+        };
+        let spawned = process::spawn(job, &fds, group.as_ref().map(AsFd::as_fd))?;
         let watched = self.epoll.add(&spawned.flight, token, Interest::ReadEdge);
         let pid = spawned.pid;
-        let known = Known {
-            pidfd: spawned.pidfd,
-            flight: Some(spawned.flight),
-            failed: None,
-        };
+        let known = Known::child(Some(spawned.flight));
         if let Err(error) = watched {
             // Unwatched it could never be judged: it must not live. Its death is collected like any other.
-            process::signal(&known.pidfd, libc::SIGKILL).ok();
+            process::signal_pid(pid, libc::SIGKILL).ok();
             self.known.insert(pid, known);
             return Err(error);
         }
@@ -498,12 +509,11 @@ impl Kernel for Linux {
     }
 
     fn adopt(&mut self, pid: u32) -> Result<()> {
-        let pidfd = process::pidfd(pid)?;
         if !process::is_child(pid) {
             let why = "it is no living child of ours";
             return Err(SysError::invalid("adopt process", pid.to_string(), why));
         }
-        self.known.insert(pid, Known::adopted(pidfd));
+        self.known.insert(pid, Known::child(None));
         Ok(())
     }
 
@@ -511,14 +521,14 @@ impl Kernel for Linux {
         // Held before it is looked for: if it still lives afterwards, the number was its own all the time.
         let pidfd = process::pidfd(pid)?;
         let foreign = |why: &str| SysError::invalid("adopt process", pid.to_string(), why);
-        if !group.processes()?.contains(&pid) {
+        if !self.groups()?.processes(group)?.contains(&pid) {
             return Err(foreign("it is no process of this unit"));
         }
         if process::has_ended(&pidfd) {
             return Err(foreign("it has ended"));
         }
         self.epoll.add(&pidfd, token, Interest::Read)?;
-        self.known.insert(pid, Known::adopted(pidfd));
+        self.known.insert(pid, Known::followed(pidfd));
         Ok(())
     }
 
@@ -526,11 +536,12 @@ impl Kernel for Linux {
         let lost = self
             .known
             .get(&pid)
-            .is_some_and(|known| process::has_ended(&known.pidfd) && !process::is_ours(pid));
-        if let Some(known) = self.known.get(&pid) {
-            // Told once is enough: it stays readable.
-            self.epoll.remove(&known.pidfd).ok();
-        }
+            .and_then(|known| known.pidfd.as_ref())
+            .is_some_and(|pidfd| {
+                // Told once is enough: it stays readable.
+                self.epoll.remove(pidfd).ok();
+                process::has_ended(pidfd) && !process::is_ours(pid)
+            });
         if lost {
             self.known.remove(&pid);
         }
@@ -538,7 +549,10 @@ impl Kernel for Linux {
     }
 
     fn signal(&mut self, pid: u32, signal: i32) -> Result<()> {
-        process::signal(&self.known(pid)?.pidfd, signal)
+        match &self.known(pid)?.pidfd {
+            Some(pidfd) => process::signal(pidfd, signal),
+            None => process::signal_pid(pid, signal),
+        }
     }
 
     fn signal_session(&mut self, pid: u32, signal: i32) {

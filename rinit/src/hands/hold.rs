@@ -206,11 +206,7 @@ impl Hands<Linux> {
     /// A process that was the unit's still is: no number passes to another process before we have collected it. What was
     /// written a while ago may be about one that was collected.
     fn is_still(&mut self, id: UnitId, pid: u32, age: Age) -> bool {
-        let in_group = |group: &sys::cgroup::Group| {
-            group
-                .processes()
-                .is_ok_and(|processes| processes.contains(&pid))
-        };
+        let in_group = |group: &sys::cgroup::Group| self.kernel.processes(group).contains(&pid);
         let run = self.runs.at(id);
         let ours = sys::process::is_ours(pid);
         match (age, &run.group) {
@@ -223,7 +219,7 @@ impl Hands<Linux> {
     /// The unit was started again meanwhile: a child of ours in its cgroup is the process.
     fn own_another(&mut self, id: UnitId, role: Role) -> bool {
         let processes = match &self.runs.at(id).group {
-            Some(group) => group.processes().unwrap_or_default(),
+            Some(group) => self.kernel.processes(group),
             None => return false,
         };
         let free = |pid: &u32| !self.pids.contains_key(pid) && sys::process::is_ours(*pid);

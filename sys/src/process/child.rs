@@ -2,6 +2,8 @@
 //! nothing, calls no C library and cannot panic: prepared values in, raw system calls out.
 
 use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::arch::call;
 use super::{Stage, Wait};
@@ -11,8 +13,8 @@ use super::{Stage, Wait};
 pub(super) struct Prepared {
     /// Where a failure is reported; closed by a successful exec.
     pub(super) report: i32,
-    /// Descriptors and the numbers they get.
-    pub(super) moves: Vec<(i32, i32)>,
+    /// Descriptors and the numbers they get. The child changes the former as it moves them.
+    pub(super) moves: Vec<(AtomicI32, i32)>,
     /// First number above all that are given out.
     pub(super) above: i32,
     /// Terminal, and which of 0 to 2 it becomes.
@@ -113,13 +115,15 @@ fn run(p: &Prepared, report: &mut i32) -> Result<std::convert::Infallible, Failu
     execute(p).map_err(|errno| (Stage::Exec, errno))
 }
 
-/// Gives every descriptor its number: first out of the way of all numbers given out, then down.
+/// Gives every descriptor its number: first all out of the way of the numbers given out, then each down.
 fn descriptors(p: &Prepared, report: &mut i32) -> Result<(), i32> {
     *report = out_of_the_way(*report, p.above)?;
+    for (from, _) in &p.moves {
+        from.store(out_of_the_way(from.load(Relaxed), p.above)?, Relaxed);
+    }
     for (from, to) in &p.moves {
-        let high = out_of_the_way(*from, p.above)?;
         // SAFETY: no pointers.
-        fd_of(unsafe { call(libc::SYS_dup3, word(high), word(*to), 0, 0) })?;
+        fd_of(unsafe { call(libc::SYS_dup3, word(from.load(Relaxed)), word(*to), 0, 0) })?;
     }
     Ok(())
 }

@@ -18,8 +18,9 @@ mod stack;
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Command;
+use std::sync::atomic::AtomicI32;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
@@ -248,8 +249,6 @@ impl Drop for Flight {
 pub struct Spawned {
     /// Its process id; stays its own until it has been collected.
     pub pid: u32,
-    /// It as a descriptor.
-    pub pidfd: OwnedFd,
     /// Its way to exec.
     pub flight: Flight,
 }
@@ -286,13 +285,10 @@ pub fn spawn(
         fds.push((errand.as_fd(), next));
         fds.push((told.as_fd(), next.saturating_add(1)));
     }
-    let lifted = lift(&fds).cannot("start", name)?;
-    let fds: Vec<_> = lifted.iter().map(|(fd, to)| (fd.as_fd(), *to)).collect();
     let prepared = Box::new(prepare(job, &fds, told.as_raw_fd())?);
     let stack = Stack::take().cannot("start", name)?;
     let (low, size) = stack.range();
-    let mut pidfd: i32 = -1;
-    let vm = flag(libc::CLONE_VM) | flag(libc::CLONE_PIDFD) | CLONE_CLEAR_SIGHAND;
+    let vm = flag(libc::CLONE_VM) | CLONE_CLEAR_SIGHAND;
     let own_pids = job
         .executor
         .as_ref()
@@ -309,7 +305,6 @@ pub fn spawn(
     };
     let args = arch::CloneArgs {
         flags: vm | into | pids,
-        pidfd: &raw mut pidfd as u64,
         exit_signal: flag(libc::SIGCHLD),
         stack: low,
         stack_size: size,
@@ -328,8 +323,6 @@ pub fn spawn(
             return Err(SysError::new("start", name, error));
         }
     };
-    // SAFETY: the kernel has just put a new descriptor there, and nobody else knows it.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let memory = Some(Memory {
         _prepared: prepared,
         stack,
@@ -340,17 +333,7 @@ pub fn spawn(
         failed: None,
         words: String::new(),
     };
-    Ok(Spawned { pid, pidfd, flight })
-}
-
-/// Copies of the descriptors above all numbers that are given out: the child can then give each its number without
-/// overwriting one that is still to come. Ours are closed after the clone; the child has a table of its own.
-fn lift(fds: &[(BorrowedFd<'_>, i32)]) -> rustix::io::Result<Vec<(OwnedFd, i32)>> {
-    let top = fds.iter().map(|(_, to)| *to).max().unwrap_or(2).max(2);
-    let above = top.saturating_add(1);
-    fds.iter()
-        .map(|(fd, to)| Ok((rustix::io::fcntl_dupfd_cloexec(fd, above)?, *to)))
-        .collect()
+    Ok(Spawned { pid, flight })
 }
 
 /// `CLONE_CLEAR_SIGHAND` and `CLONE_INTO_CGROUP` of `linux/sched.h`; beyond the 32 bits that libc's type holds.
@@ -411,7 +394,10 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
     };
     Ok(child::Prepared {
         report,
-        moves: fds.iter().map(|(fd, to)| (fd.as_raw_fd(), *to)).collect(),
+        moves: fds
+            .iter()
+            .map(|(fd, to)| (AtomicI32::new(fd.as_raw_fd()), *to))
+            .collect(),
         above: top.saturating_add(1),
         tty,
         dirs: dirs(&job.dirs)?,
@@ -577,6 +563,23 @@ pub fn signal(process: impl AsFd, number: i32) -> Result<()> {
     let signal = Signal::from_named_raw(number)
         .ok_or_else(|| SysError::invalid("send", &object, "there is no such signal"))?;
     rustix::process::pidfd_send_signal(process, signal).cannot("send", object)
+}
+
+/// Sends a signal to a process by its number. A child that has not been collected yet has it for itself.
+///
+/// # Errors
+/// The process is gone (`ESRCH`), or there is no such signal.
+pub fn signal_pid(pid: u32, number: i32) -> Result<()> {
+    let object = format!("signal {number}");
+    let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let (Some(target), Some(signal)) = (target, Signal::from_named_raw(number)) else {
+        return Err(SysError::invalid(
+            "send",
+            &object,
+            "there is no such signal or process",
+        ));
+    };
+    rustix::process::kill_process(target, signal).cannot("send", object)
 }
 
 /// Sends a signal to the session (and process group) that a process was started as by [`spawn`].
