@@ -54,6 +54,8 @@ pub(crate) const STAMPS: u64 = token::OTHERS + 6;
 pub(crate) const SUCCESSOR: u64 = token::OTHERS + 7;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
+/// Most cgroups removed in one lap, a few milliseconds' work.
+const TIDY_AT_ONCE: usize = 64;
 /// What the system as a whole does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
@@ -374,6 +376,12 @@ impl Init {
             self.guarded(Self::ping);
             self.guarded(Self::lap);
             self.guarded(Self::go_on_down);
+            let idle = happenings
+                .iter()
+                .all(|came| came.token == sys::kernel::TIMER);
+            if idle && !self.children {
+                self.guarded(|init| init.all.hands.tidy(TIDY_AT_ONCE));
+            }
             // Not guarded, and nothing in it but this: whatever goes wrong elsewhere, a shutdown ends.
             let now = sys::timer::now();
             if let Some(shutdown) = &mut self.shutdown {
@@ -413,7 +421,7 @@ impl Init {
             self.control.resting(),
             self.renewal.as_ref().and_then(Renewal::due),
             self.timers.deadline(),
-            self.children.then_some(now),
+            (self.children || self.all.hands.is_untidy()).then_some(now),
             self.reexec.as_ref().and_then(Reexec::due),
             self.spare.due(),
             self.watchdog.as_ref().and_then(Guard::due),

@@ -260,11 +260,27 @@ impl Cgroups {
         rustix::fs::openat(&self.dir, path, flags, Mode::empty()).cannot("open", path)
     }
 
+    /// True if there are no groups in it, and its controllers go to none.
+    #[must_use]
+    pub fn is_pristine(&self, group: &Group) -> bool {
+        let handed_on = self.read_file(&group.file("cgroup.subtree_control"));
+        let handed_on = handed_on.and_then(|file| {
+            let read = rustix::io::read(&file, &mut [0_u8; 16]);
+            read.cannot("read", group.name())
+        });
+        // An empty list is an empty line.
+        !self.has_inner(group) && handed_on.is_ok_and(|length| length <= 1)
+    }
+
+    /// Two links and one per folder in it: most services make none.
+    fn has_inner(&self, group: &Group) -> bool {
+        let found = rustix::fs::statat(&self.dir, group.name(), AtFlags::empty());
+        found.map_or(true, |found| found.st_nlink > 2)
+    }
+
     /// Groups below it, parents first, as paths below it.
     fn inner(&self, group: &Group) -> Vec<String> {
-        // Two links and one per folder in it: most services make none.
-        let found = rustix::fs::statat(&self.dir, group.name(), AtFlags::empty());
-        if found.is_ok_and(|found| found.st_nlink <= 2) {
+        if !self.has_inner(group) {
             return Vec::new();
         }
         self.open_leaf(group).map_or_else(|_| Vec::new(), children)

@@ -438,6 +438,10 @@ impl Kernel for Fake {
         Ok(self.count(&group.0) > 0)
     }
 
+    fn is_pristine(&mut self, _: &FakeGroup) -> bool {
+        true
+    }
+
     fn watch_group(&mut self, group: &FakeGroup, token: u64) -> Result<()> {
         self.call("watch", &group.0)?;
         self.watched_groups.insert(group.0.clone(), token);

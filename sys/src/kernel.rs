@@ -123,6 +123,9 @@ pub trait Kernel {
     /// # Errors
     /// The kernel refuses.
     fn kill_group(&mut self, group: &Self::Group) -> Result<()>;
+    /// True if a cgroup without limits is as it was made, but for processes: nobody has made groups in it, nor handed
+    /// controllers to them.
+    fn is_pristine(&mut self, group: &Self::Group) -> bool;
     /// Removes a cgroup; one that is not empty stays.
     fn remove_group(&mut self, group: Self::Group);
     /// Starts a process; `token` comes back when [`Kernel::start_of`] has something to say.
@@ -451,6 +454,10 @@ impl Kernel for Linux {
 
     fn kill_group(&mut self, group: &Group) -> Result<()> {
         self.groups()?.kill(group)
+    }
+
+    fn is_pristine(&mut self, group: &Group) -> bool {
+        self.groups().is_ok_and(|groups| groups.is_pristine(group))
     }
 
     fn remove_group(&mut self, group: Group) {

@@ -122,10 +122,13 @@ impl<K: Kernel> Hands<K> {
 
     /// The unit's cgroup, made for this run. Without one it runs all the same.
     fn group(&mut self, Start { id, unit, exec, .. }: Start<'_>) {
-        if self.runs.at(id).group.is_some() {
+        let run = self.runs.at_mut(id);
+        run.emptied = false;
+        if run.group.is_some() {
             return;
         }
-        let group = match self.kernel.make_group(&unit.name) {
+        let spare = self.spare_groups.remove(&id).map(Ok);
+        let group = match spare.unwrap_or_else(|| self.kernel.make_group(&unit.name)) {
             Ok(group) => group,
             Err(error) => {
                 let why = sys::chain(&error);

@@ -19,7 +19,7 @@ pub(crate) mod token;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rootspec::plan::{Carries, Kill, Place, Plan, Ready, Socket, Unit};
+use rootspec::plan::{Carries, Exec, Kill, Place, Plan, Ready, Socket, Unit};
 use sys::kernel::Kernel;
 use sys::listen::{self, ListenAt};
 use sys::process::Wait;
@@ -41,6 +41,8 @@ const KILL: i32 = 9;
 #[derive(Debug)]
 struct Run<K: Kernel> {
     group: Option<K::Group>,
+    /// Nobody is in the cgroup, as far as we were told.
+    emptied: bool,
     main: Option<u32>,
     helper: Option<u32>,
     asker: Option<u32>,
@@ -61,6 +63,7 @@ impl<K: Kernel> Default for Run<K> {
     fn default() -> Self {
         Self {
             group: None,
+            emptied: false,
             main: None,
             helper: None,
             asker: None,
@@ -89,6 +92,8 @@ pub(crate) struct Hands<K: Kernel> {
     noted: Vec<String>,
     /// Units whose log is new.
     new_logs: Vec<UnitId>,
+    /// Cgroups that no run needs: the unit's next run takes its own over, or it is removed when there is time.
+    spare_groups: BTreeMap<UnitId, K::Group>,
     /// Dead children that belong to no unit.
     others: Vec<u32>,
     /// The unit whose dead process is being dealt with.
@@ -132,6 +137,7 @@ impl<K: Kernel> Hands<K> {
             notes: Vec::new(),
             noted: Vec::new(),
             new_logs: Vec::new(),
+            spare_groups: BTreeMap::new(),
             others: Vec::new(),
             concerned: None,
             verdict: String::new(),
@@ -246,7 +252,7 @@ impl<K: Kernel> Hands<K> {
             }
             Action::KillGroup(id) => self.kill_group(id, inbox),
             Action::KillMain(id) => self.kill_processes(id),
-            Action::Release(id) => self.release(id),
+            Action::Release(id) => self.release(id, unit),
             Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
             Action::Listen(id) => self.listen_for(id, unit),
@@ -328,7 +334,7 @@ impl<K: Kernel> Hands<K> {
         }
     }
 
-    fn release(&mut self, id: UnitId) {
+    fn release(&mut self, id: UnitId, unit: &Unit) {
         let run = self.runs.at_mut(id);
         if let Some(fd) = run.ready.take() {
             self.kernel.unwatch(&fd);
@@ -337,7 +343,30 @@ impl<K: Kernel> Hands<K> {
             self.kernel.unwatch(&ear.fd);
             self.kernel.unlink(&ear.path);
         }
-        if let Some(group) = run.group.take() {
+        let emptied = run.emptied;
+        let Some(group) = run.group.take() else {
+            return;
+        };
+        // The next run is to find neither limits, nor groups, nor anybody in it.
+        let plain = |exec: &Exec| exec.cgroup.is_empty() && !exec.delegate;
+        if emptied && unit.exec().is_some_and(plain) && self.kernel.is_pristine(&group) {
+            self.spare_groups.insert(id, group);
+        } else {
+            self.kernel.remove_group(group);
+        }
+    }
+
+    /// True while [`Self::tidy`] has something to do.
+    pub(crate) fn is_untidy(&self) -> bool {
+        !self.spare_groups.is_empty()
+    }
+
+    /// Takes away cgroups that no run needs, so many at once: nobody waits for it.
+    pub(crate) fn tidy(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some((_, group)) = self.spare_groups.pop_first() else {
+                return;
+            };
             self.kernel.remove_group(group);
         }
     }
@@ -444,7 +473,10 @@ impl<K: Kernel> Hands<K> {
             return false;
         };
         let watched = match self.kernel.is_populated(group) {
-            Ok(false) => return false,
+            Ok(false) => {
+                run.emptied = true;
+                return false;
+            }
             Ok(true) => self.kernel.watch_group(group, token(Kind::Group, id)),
             Err(error) => Err(error),
         };

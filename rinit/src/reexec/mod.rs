@@ -196,6 +196,7 @@ impl Init {
     fn become_successor(&mut self) -> String {
         self.tell_news();
         self.flush_logs();
+        self.all.hands.tidy(usize::MAX);
         let (state, definitions, mut kept) = match self.write_held() {
             Ok(written) => written,
             Err(why) => return why,
