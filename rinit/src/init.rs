@@ -34,6 +34,7 @@ use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::{self, Loaded, Loading};
 use crate::logs::{Logs, Whose};
+use crate::recourse::Recoursing;
 use crate::reexec::{Arrival, Reexec, Spare};
 use crate::renewal::Renewal;
 use crate::shutdown::{How, Shutdown, of_signal, soft};
@@ -101,6 +102,8 @@ pub(crate) struct Init {
     pub(crate) flaws: Vec<String>,
     /// After a bad verdict: when to reboot even if `boot-bad` is not through.
     pub(crate) rejecting: Option<u64>,
+    /// What a unit asked for the system as a whole is under way.
+    pub(crate) recourse: Option<Recoursing>,
     /// The unit files are read again.
     pub(crate) renewal: Option<Renewal>,
     /// We are to become another program, or have become one.
@@ -297,6 +300,7 @@ impl Init {
             confirming: None,
             flaws: Vec::new(),
             rejecting: None,
+            recourse: None,
             renewal: None,
             reexec: None,
             crashes: Vec::new(),
@@ -413,6 +417,7 @@ impl Init {
             self.all.core.deadline(),
             gate,
             self.rejecting,
+            self.recourse.as_ref().and_then(Recoursing::due),
             self.shutdown
                 .as_ref()
                 .map(|shutdown| shutdown.deadline(now)),
@@ -616,6 +621,7 @@ impl Init {
             self.is_started();
         }
         self.judge();
+        self.take_recourse();
         self.listen_again();
         self.go_on_renewing();
         self.answer_waiting();

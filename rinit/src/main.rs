@@ -13,6 +13,7 @@
 //! | `gate` | is this boot good? |
 //! | `confirm` | a good trial becomes the default, or is given up |
 //! | `judge` | acting on both |
+//! | `recourse` | what units ask for the system as a whole: reboot, rescue, rollback |
 //! | `renewal` | unit files read again while the system runs |
 //! | `timetable` | when timers elapse, pure |
 //! | `timers` | acting on it: clocks, the time zone, stamps |
@@ -39,6 +40,7 @@ mod init;
 mod judge;
 mod load;
 mod logs;
+mod recourse;
 mod reexec;
 mod renewal;
 mod rescue;

@@ -119,6 +119,8 @@ pub const GROUP_DIRS: [&str; 3] = [
 pub const SETTINGS: &str = "/etc/rinit/rinit.toml";
 /// The boot plan as it was kept after a good boot; on the shared `@var`, which is there in every mode that keeps anything.
 pub const KEPT_PLAN: &str = "/var/lib/rinit/plan";
+/// How often units have had the machine started again, by reason; on the shared `@var`, so that it outlives a rollback.
+pub const REBOOTS: &str = "/var/lib/rinit/reboots";
 /// The time zone of the machine (`localtime(5)`).
 pub const LOCALTIME: &str = "/etc/localtime";
 /// A file per unit: when a timer of it last elapsed that makes up for missed times, in seconds since 1970. On the shared

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Calendar;
 use crate::logs::Rules;
 use crate::setup::Setup;
-pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Remedy};
+pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Recourse, Remedy};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -23,6 +23,8 @@ pub const BOOT_GOOD: &str = "boot-good";
 pub const BOOT_BAD: &str = "boot-bad";
 /// The unit that keeps the plan for the next boot; `rinit` starts it by itself, after a good boot from unit files.
 pub const KEEP_PLAN: &str = "keep-plan";
+/// The unit that makes the snapshot before the default; `rinit` starts it where a unit asks for that.
+pub const ROLL_BACK: &str = "roll-back";
 /// The unit that stands in for everything where there is no usable plan.
 pub const RESCUE: &str = "rescue";
 
@@ -371,12 +373,21 @@ pub struct Conduct {
     pub never_on: Exits,
     /// After these it is.
     pub always_on: Exits,
+    /// What follows for the system as a whole when it was restarted too often.
+    pub on_limit: Recourse,
+    /// When it has failed for good.
+    pub on_failure: Recourse,
+    /// When it has ended by itself and well; a oneshot: when it is up.
+    pub on_success: Recourse,
 }
 
 /// What is usual.
 static USUAL: Conduct = Conduct {
     never_on: Exits::none(),
     always_on: Exits::none(),
+    on_limit: Recourse::None,
+    on_failure: Recourse::None,
+    on_success: Recourse::None,
 };
 
 impl Exits {

@@ -31,7 +31,7 @@ impl Inside {
     /// # Errors
     /// As [`Inside::start`].
     pub fn start_with(units: &[(&str, &str)], more: impl FnOnce(Recipe) -> Recipe) -> Result<Self> {
-        Self::begin(&["/usr/bin/rinit"], units, more)
+        Self::launch(units, more)?.running()
     }
 
     /// As [`Inside::start`], with `argv` in front: it becomes rinit in the end.
@@ -39,7 +39,7 @@ impl Inside {
     /// # Errors
     /// As [`Inside::start`].
     pub fn start_as(argv: &[&str], units: &[(&str, &str)]) -> Result<Self> {
-        Self::begin(argv, units, |recipe| recipe)
+        Self::begin(argv, units, |recipe| recipe)?.running()
     }
 
     fn begin(
@@ -65,13 +65,24 @@ impl Inside {
                 .text(&file, &format!("schema = 1\n{text}"))
                 .text(&format!("/etc/rinit/groups/default.d/{name}"), "");
         }
-        let inside = Self {
+        Ok(Self {
             ns: Namespace::start(&more(recipe))?,
-        };
-        inside.until("it runs", || {
-            Ok(inside.call("Overview", &json!({}))?["phase"] == "running")
+        })
+    }
+
+    /// As [`Inside::start_with`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When there are no namespaces to be had.
+    pub fn launch(units: &[(&str, &str)], more: impl FnOnce(Recipe) -> Recipe) -> Result<Self> {
+        Self::begin(&["/usr/bin/rinit"], units, more)
+    }
+
+    fn running(self) -> Result<Self> {
+        self.until("it runs", || {
+            Ok(self.call("Overview", &json!({}))?["phase"] == "running")
         })?;
-        Ok(inside)
+        Ok(self)
     }
 
     /// Asks again and again until it holds: rinit answers while it works, so there is nothing to wait on.

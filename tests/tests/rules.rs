@@ -1,11 +1,12 @@
 //! Tier 2: what follows when a real service hangs, is not well, or ends in one way or another.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use tests::inside::{Inside, SOON};
 use tests::ns::{End, Recipe};
+use tests::paths::Scratch;
 use tests::run;
 use tests::tier::{self, Outcome, Tier, test};
 
@@ -26,6 +27,15 @@ fn main() -> std::process::ExitCode {
             test("a_trial_that_is_not_well_is_rejected", gate),
             test("a_policy_tells_a_signal_from_an_exit_code", policy),
             test("who_needs_it_goes_round_with_it", round),
+            test(
+                "a_failure_has_the_machine_rebooted_twice_and_then_stays",
+                reboots,
+            ),
+            test("what_cannot_be_counted_is_not_done", uncounted),
+            test("an_end_that_is_well_may_be_that_of_the_machine", poweroff),
+            test("nothing_but_a_rescue_login_goes_on", rescue),
+            test("a_unit_asks_for_the_snapshot_before", rollback),
+            test("a_trial_that_asks_for_a_reboot_is_bad", asking_trial),
         ],
     )
 }
@@ -199,5 +209,107 @@ fn round() -> Result<Outcome> {
         Ok(said == "up db\nup web\ndown web\nup db\nup web\n")
     })?;
     ensure!(inside.unit("web")?["state"] == "up");
+    Ok(Outcome::Passed)
+}
+
+/// Fails, and has the machine do something about it.
+fn broken(action: &str) -> String {
+    format!(
+        "[exec]\nstart = \"/bin/busybox false\"\n[restart]\npolicy = \"no\"\n[on]\nfailure_action = \"{action}\"\n"
+    )
+}
+
+/// Waits until the verdict of an ordinary boot says `words`.
+fn degraded(inside: &Inside, words: &str) -> Result<()> {
+    inside.until(&format!("the verdict says {words}"), || {
+        let overview = inside.call("Overview", &json!({}))?;
+        let reasons = overview["reasons"].to_string();
+        ensure!(reasons.contains(words), "{overview}");
+        Ok(overview["verdict"] == "degraded")
+    })
+}
+
+fn reboots() -> Result<Outcome> {
+    let var = Scratch::new("reboots")?;
+    let units = [("web", &*broken("reboot")), ("shell", &*daemon("shell"))];
+    let shared = |recipe: Recipe| recipe.bind(var.path(), "/var/lib/rinit");
+    for _ in 0..2 {
+        let mut inside = Inside::launch(&units, shared)?;
+        inside
+            .ns
+            .console
+            .expect("rebooting because web failed", SOON)?;
+        ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+    }
+    let inside = Inside::launch(&units, shared)?;
+    inside.until("it runs", || {
+        Ok(inside.call("Overview", &json!({}))?["phase"] == "running")
+    })?;
+    degraded(&inside, "that was done 2 times within 12 hours")?;
+    ensure!(inside.unit("shell")?["state"] == "up");
+    let text = std::fs::read_to_string(var.join("reboots"))?;
+    ensure!(text.matches(" web reboot\n").count() == 2, "{text}");
+    Ok(Outcome::Passed)
+}
+
+fn uncounted() -> Result<Outcome> {
+    let full = |recipe: Recipe| recipe.text("/var/lib/rinit", "this is no folder\n");
+    let inside = Inside::start_with(&[("web", &broken("reboot"))], full)?;
+    degraded(&inside, "no reboot: ")?;
+    ensure!(inside.unit("web")?["state"] == "failed");
+    Ok(Outcome::Passed)
+}
+
+fn poweroff() -> Result<Outcome> {
+    let job = "kind = \"oneshot\"\n[exec]\nstart = \"/bin/busybox true\"\n[on]\nsuccess_action = \"poweroff\"\n";
+    let mut inside = Inside::launch(&[("job", job)], |recipe| recipe)?;
+    inside
+        .ns
+        .console
+        .expect("switching off because job ended well", SOON)?;
+    ensure!(inside.ns.wait_end(SOON)? == End::PowerOff);
+    Ok(Outcome::Passed)
+}
+
+fn rescue() -> Result<Outcome> {
+    let login = format!("schema = 1\n{}", daemon("rescue"));
+    let inside = Inside::start_with(
+        &[("shell", &daemon("shell")), ("web", &broken("rescue"))],
+        |recipe| recipe.text("/etc/rinit/services/rescue.toml", &login),
+    )?;
+    inside.until("the rescue login is up alone", || {
+        let states = ["rescue", "shell", "web"].map(|name| inside.unit(name));
+        let [rescue, shell, web] = states;
+        let (rescue, shell, web) = (rescue?, shell?, web?);
+        ensure!(rescue["state"] == "up", "{rescue}");
+        ensure!(web["state"] == "failed", "{web}");
+        Ok(reason(&shell) == "stopped because only rescue goes on")
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn rollback() -> Result<Outcome> {
+    for (script, done) in [("echo ROLLED BACK > /dev/console", true), ("exit 3", false)] {
+        let unit = format!(
+            "schema = 1\nkind = \"oneshot\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n"
+        );
+        let mut inside = Inside::launch(&[("web", &broken("rollback"))], |recipe| {
+            recipe.text("/etc/rinit/services/roll-back.toml", &unit)
+        })?;
+        if done {
+            inside.ns.console.expect("ROLLED BACK", SOON)?;
+            ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+        } else {
+            degraded(&inside, "roll-back failed: it exited with code 3")?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn asking_trial() -> Result<Outcome> {
+    let text = broken("reboot");
+    let mut inside = Inside::launch(&[("web", &text), ("shell", &daemon("shell"))], trial)?;
+    inside.ns.console.expect("REJECTED web failed", SOON)?;
+    ensure!(inside.ns.wait_end(SOON)? == End::Restart);
     Ok(Outcome::Passed)
 }

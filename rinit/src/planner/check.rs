@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use rootspec::compile::Severity;
 use rootspec::lint::{Context, Found, lint};
 use rootspec::paths;
-use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN};
+use rootspec::plan::{BOOT_BAD, BOOT_GOOD, KEEP_PLAN, ROLL_BACK};
 use rootspec::protocol::units::Checked;
 
 use crate::folders::Places;
@@ -84,7 +84,7 @@ fn check(dirs: &[String], asleep: bool) -> Checked {
         path: sys::process::PATH,
         default_group: &read.settings.default_group,
         packaged,
-        started: &[BOOT_GOOD, BOOT_BAD, KEEP_PLAN],
+        started: &[BOOT_GOOD, BOOT_BAD, KEEP_PLAN, ROLL_BACK],
     };
     let mut problems = lint(&read.files, &read.compiled, &context);
     problems.splice(0..0, read.compiled.problems);

@@ -3,7 +3,7 @@
 use rootspec::compile::{Compiled, Facts, Files, Problem, Source};
 use rootspec::kept::Kept;
 use rootspec::paths;
-use rootspec::plan::RESCUE;
+use rootspec::plan::{RESCUE, Recourse};
 use rootspec::settings::Settings;
 
 use crate::accounts::{self, Accounts};
@@ -44,6 +44,14 @@ fn rescue_source() -> Option<Source> {
     })
 }
 
+/// A unit wants nothing but that login in some case.
+fn asks_for_rescue(compiled: &Compiled) -> bool {
+    compiled.plan.units.iter().any(|unit| {
+        let conduct = unit.conduct();
+        [conduct.on_limit, conduct.on_failure, conduct.on_success].contains(&Recourse::Rescue)
+    })
+}
+
 /// Reads everything and compiles it. `facts`: what words in braces stand for.
 pub(crate) fn gather(places: &Places, facts: Facts) -> Gathered {
     let mut problems = Vec::new();
@@ -79,6 +87,10 @@ pub(crate) fn gather(places: &Places, facts: Facts) -> Gathered {
         files.sources.extend(rescue_source());
         compiled = files.compile();
     }
+    if asks_for_rescue(&compiled) && compiled.plan.find(RESCUE).is_none() {
+        files.sources.extend(rescue_source());
+        compiled = files.compile();
+    }
     accounts::resolve(&mut compiled, &accounts);
     filter::compile_all(&mut compiled);
     compiled.problems.append(&mut problems);
@@ -93,6 +105,26 @@ pub(crate) fn gather(places: &Places, facts: Facts) -> Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_for_a_rescue_login_has_one() {
+        let dir = std::env::temp_dir().join(format!("rinit-asks-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let places = Places {
+            units: vec![dir.display().to_string()],
+            groups: Vec::new(),
+            accounts: dir.display().to_string(),
+            boots: true,
+        };
+        let text = "schema = 1\nkind = \"group\"\n";
+        for (more, found) in [("", false), ("[on]\nfailure_action = \"rescue\"\n", true)] {
+            std::fs::write(dir.join("default.toml"), format!("{text}{more}")).unwrap();
+            let kept = gather(&places, Facts::default()).into_kept();
+            assert_eq!(kept.plan.find(RESCUE).is_some(), found, "{more}");
+            assert_eq!((kept.settings.rescue, kept.plan.problems.len()), (None, 0));
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn the_first_folder_wins_and_a_bad_file_is_only_a_problem() {

@@ -11,7 +11,7 @@ use super::{FINE, Reexec, age};
 use crate::gate::Verdict;
 use crate::hands::hold::Age;
 use crate::init::{Init, Phase};
-use crate::supervisor::{Core, Event, UnitId};
+use crate::supervisor::{Call, Core, Event, UnitId};
 use crate::timers::Timers;
 
 /// Crashes further back than this are forgotten, in milliseconds.
@@ -148,6 +148,16 @@ impl Init {
         self.confirming = held.confirming;
         self.flaws = held.flaws;
         self.rejecting = held.rejecting;
+        if let Some((name, recourse, why)) = held.call {
+            if let Some(unit) = self.all.core.find(&name) {
+                let call = Call {
+                    unit,
+                    recourse,
+                    why,
+                };
+                self.all.core.call_again(call);
+            }
+        }
         self.shutdown = held.shutdown;
         self.staged = held.staged;
         self.all.hands.verdict = held.reasons;

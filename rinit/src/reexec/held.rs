@@ -2,6 +2,7 @@
 
 use rootspec::held::{Definitions, state_from_bytes, state_to_bytes};
 use rootspec::kept::Kept;
+use rootspec::plan::Recourse;
 use serde::{Deserialize, Serialize};
 
 use crate::confirm::Confirmation;
@@ -33,6 +34,9 @@ pub(crate) struct Held {
     pub(crate) flaws: Vec<String>,
     #[serde(default)]
     pub(crate) rejecting: Option<u64>,
+    /// What a unit asked for, and is not done.
+    #[serde(default)]
+    pub(crate) call: Option<(String, Recourse, String)>,
     #[serde(default)]
     pub(crate) shutdown: Option<Shutdown>,
     #[serde(default)]
@@ -92,6 +96,11 @@ impl Init {
             confirming: self.confirming.clone(),
             flaws: self.flaws.clone(),
             rejecting: self.rejecting,
+            call: self.recourse.as_ref().map(|recourse| {
+                let call = recourse.call();
+                let name = core.unit(call.unit).name.to_string();
+                (name, call.recourse, call.why.clone())
+            }),
             shutdown: self.shutdown.clone(),
             staged: self.staged,
             reasons: self.all.hands.verdict.clone(),

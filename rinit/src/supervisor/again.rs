@@ -148,6 +148,8 @@ impl Core {
         if limit > 0 && record.recent.len() >= limit {
             let window = crate::words::duration(window);
             let words = format!("{words}; it was restarted {limit} times within {window}");
+            let recourse = self.unit(unit).conduct().on_limit;
+            self.call_for(unit, recourse, &format!("failed: {words}"));
             return Next::Failed(words);
         }
         if limit > 0 {

@@ -62,12 +62,14 @@ mod word;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rootspec::plan::{Plan, Tie, Unit};
+use rootspec::plan::{Plan, Recourse, Tie, Unit};
 
 pub(crate) use change::Changeover;
 pub(crate) use hold::HeldCore;
 use model::Dependents;
-pub(crate) use model::{Action, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish};
+pub(crate) use model::{
+    Action, Call, Command, Event, Found, PerUnit, Record, Role, State, UnitId, Wish,
+};
 use model::{Clock, Listen, Next, Stage};
 pub(crate) use word::Word;
 
@@ -106,6 +108,8 @@ pub(crate) struct Core {
     edition: u64,
     now: u64,
     news: Vec<News>,
+    /// What units ask for the system as a whole.
+    calls: Vec<Call>,
     /// Definitions that count when the units' processes have ended.
     successors: BTreeMap<UnitId, Unit>,
     /// Units whose files are gone: ghosts in the plan.
@@ -141,6 +145,7 @@ impl Core {
             edition: 0,
             now,
             news: Vec::new(),
+            calls: Vec::new(),
             successors: BTreeMap::new(),
             gone: change::Units::new(),
             plan,
@@ -192,6 +197,28 @@ impl Core {
         std::mem::take(&mut self.news)
     }
 
+    /// Takes what units ask for the system as a whole.
+    pub(crate) fn take_calls(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.calls)
+    }
+
+    /// The program before had not done it yet.
+    pub(crate) fn call_again(&mut self, call: Call) {
+        self.calls.push(call);
+    }
+
+    /// A unit asks for something, if its file says so.
+    fn call_for(&mut self, unit: UnitId, recourse: Recourse, why: &str) {
+        if recourse != Recourse::None && !self.closing {
+            let why = why.to_owned();
+            self.calls.push(Call {
+                unit,
+                recourse,
+                why,
+            });
+        }
+    }
+
     /// True when nothing runs and nothing will: the end of [`Event::StopAll`].
     pub(crate) fn is_quiet(&self) -> bool {
         self.records.iter().all(|(_, record)| record.is_settled())
@@ -207,6 +234,7 @@ impl Core {
             Event::Restart(unit) => self.restart(unit),
             Event::Reload(unit) => self.reload_all(unit),
             Event::StopAll => self.close(),
+            Event::Isolate(unit) => self.isolate(unit),
             Event::Conditions(unit, found) => self.conditions(unit, found),
             Event::NotStarted(unit, role, why) => self.not_started(unit, role, why),
             Event::Executed(unit) => self.executed(unit),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use rootspec::plan::{Unit, UnitIndex};
+use rootspec::plan::{Recourse, Unit, UnitIndex};
 use serde::{Deserialize, Serialize};
 use sys::process::Exit;
 
@@ -166,6 +166,15 @@ pub(crate) enum Command {
     AskHealth,
 }
 
+/// What a unit asks for the system as a whole, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) unit: UnitId,
+    pub(crate) recourse: Recourse,
+    /// Behind the unit's name.
+    pub(crate) why: String,
+}
+
 /// What came of looking at a unit's conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -192,6 +201,8 @@ pub(crate) enum Event {
     Reload(UnitId),
     /// The system goes down.
     StopAll,
+    /// Nothing is wanted any more but this one and what it needs.
+    Isolate(UnitId),
     /// Its conditions were looked at.
     Conditions(UnitId, Found),
     /// A process could not be started, in words.
@@ -238,6 +249,7 @@ impl Event {
             | Self::Stop(unit)
             | Self::Restart(unit)
             | Self::Reload(unit)
+            | Self::Isolate(unit)
             | Self::Conditions(unit, _)
             | Self::NotStarted(unit, ..)
             | Self::Executed(unit)

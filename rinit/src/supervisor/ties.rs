@@ -129,6 +129,14 @@ impl Core {
 
     /// It has failed for good or ended well: its successors are started.
     pub(super) fn start_next(&mut self, unit: UnitId, how: TieKind) {
+        let conduct = self.unit(unit).conduct();
+        let (recourse, why) = if how == TieKind::OnFailure {
+            let reason = &self.records.at(unit).reason;
+            (conduct.on_failure, format!("failed: {reason}"))
+        } else {
+            (conduct.on_success, "ended well".to_owned())
+        };
+        self.call_for(unit, recourse, &why);
         for other in self.ties(unit, how) {
             self.wish_up(other);
         }

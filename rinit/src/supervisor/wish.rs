@@ -1,5 +1,7 @@
 //! Wishes: who is wanted up or down, and how that spreads along needs. A work list, no recursion.
 
+use std::collections::BTreeSet;
+
 use rootspec::plan::Work;
 
 use super::model::{Listen, Next};
@@ -147,6 +149,29 @@ impl Core {
             self.records.at_mut(unit).listen = Listen::None;
             self.enqueue(unit);
         }
+    }
+
+    /// Nobody is wanted any more but `unit`, and what it needs and wants.
+    pub(super) fn isolate(&mut self, unit: UnitId) {
+        let mut stays = BTreeSet::new();
+        let mut list = vec![unit];
+        while let Some(other) = list.pop() {
+            if stays.insert(other) {
+                let definition = self.unit(other);
+                list.extend(definition.needs.iter().chain(&definition.wants));
+            }
+        }
+        let wanted = self.records.iter();
+        let wanted = wanted.filter(|(_, record)| record.wish == Wish::Up);
+        let others: Vec<UnitId> = wanted
+            .map(|(other, _)| other)
+            .filter(|other| !stays.contains(other))
+            .collect();
+        let why = format!("stopped because only {} goes on", self.unit(unit).name);
+        for other in others {
+            self.wish_down(other, &why);
+        }
+        self.wish_up(unit);
     }
 
     /// A unit may stop when everything that comes after it, and is to stop too, has.

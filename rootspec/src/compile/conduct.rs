@@ -8,6 +8,9 @@ pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
     let conduct = Conduct {
         never_on: exits(&file.restart.never_on),
         always_on: exits(&file.restart.always_on),
+        on_limit: file.restart.on_limit.into(),
+        on_failure: file.on.failure_action,
+        on_success: file.on.success_action,
     };
     (conduct != Conduct::default()).then(|| Box::new(conduct))
 }

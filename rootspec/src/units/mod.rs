@@ -12,6 +12,7 @@
 //! | `ready` | when a unit is ready |
 //! | `care` | whether a unit that is up is well |
 //! | `reload` | how a unit is told to read its settings again |
+//! | `recourse` | what its end means for the system as a whole |
 //! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
@@ -24,6 +25,7 @@ mod layers;
 mod listen;
 mod read;
 mod ready;
+mod recourse;
 mod reload;
 mod sandbox;
 mod syscalls;
@@ -45,6 +47,7 @@ pub use listen::{Address, Carries, Listen, Place};
 pub(crate) use read::octal;
 pub use read::{parse, read};
 pub use ready::{NotifyFrom, Ready, ReadyMode};
+pub use recourse::{OnLimit, Recourse};
 pub use reload::Reload;
 pub use sandbox::{
     Bind, Capability, Caps, Home, Private, Profile, Protect, Refusal, Sandbox, Seccomp, SecureBit,
@@ -203,6 +206,10 @@ pub struct On {
     pub failure: Vec<Spanned<UnitName>>,
     /// It has ended by itself, and well.
     pub success: Vec<Spanned<UnitName>>,
+    /// What its failure means for the system as a whole.
+    pub failure_action: Recourse,
+    /// What its end means for it, where that is well.
+    pub success_action: Recourse,
 }
 
 /// `[condition]`: a leading `!` turns a value round; all must hold.
@@ -310,6 +317,8 @@ pub struct Restart {
     pub always_on: Vec<Exit>,
     /// Who needs it stays up while it restarts.
     pub hold_dependents: bool,
+    /// What follows for the system as a whole when that is more than the limit.
+    pub on_limit: OnLimit,
 }
 
 impl Default for Restart {
@@ -325,6 +334,7 @@ impl Default for Restart {
             never_on: Vec::new(),
             always_on: Vec::new(),
             hold_dependents: true,
+            on_limit: OnLimit::default(),
         }
     }
 }

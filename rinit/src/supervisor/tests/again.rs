@@ -61,6 +61,74 @@ fn who_hangs_is_started_again_where_that_alone_is_a_reason() {
     assert_eq!(w.state("a"), "failed");
 }
 
+/// What was asked for the system as a whole since the last time, with the unit's name.
+fn calls(w: &mut World) -> Vec<String> {
+    let calls = w.all.core.take_calls().into_iter();
+    let words = calls.map(|call| {
+        let name = w.all.core.unit(call.unit).name.to_string();
+        format!("{name} {}: {}", call.recourse.word(), call.why)
+    });
+    words.collect()
+}
+
+#[test]
+fn too_many_restarts_are_a_matter_for_the_whole_system_where_that_is_said() {
+    let text = "[restart]\nlimit = { count = 1, window = \"60s\" }\non_limit = \"rollback\"\n[on]\nfailure_action = \"reboot\"";
+    let mut w = world(&[("a", text)]);
+    w.start("a");
+    w.dies("/bin/a", Exit::Code(1));
+    assert_eq!(calls(&mut w), [""; 0]);
+    w.pass(1_000);
+    w.dies("/bin/a", Exit::Code(1));
+    let why = "failed: it exited with code 1; it was restarted 1 times within 60 s";
+    let all = [format!("a rollback: {why}"), format!("a reboot: {why}")];
+    assert_eq!(calls(&mut w), all);
+}
+
+#[test]
+fn an_end_that_is_well_is_one_too_and_a_stop_is_none() {
+    let text = "[on]\nsuccess_action = \"poweroff\"";
+    let job = format!("kind = \"oneshot\"\n{text}");
+    let mut w = world(&[("a", text), ("job", &job)]);
+    w.start("a");
+    w.stop("a");
+    assert_eq!(calls(&mut w), [""; 0]);
+    w.start("a");
+    w.dies("/bin/a", Exit::Code(0));
+    assert_eq!(calls(&mut w), ["a poweroff: ended well"]);
+    w.start("job");
+    w.dies("/bin/job", Exit::Code(0));
+    assert_eq!(calls(&mut w), ["job poweroff: ended well"]);
+}
+
+#[test]
+fn who_fails_while_the_system_goes_down_has_no_say() {
+    let mut w = world(&[("a", "[on]\nfailure_action = \"reboot\"")]);
+    let stubborn = program(|p| p.stubborn = true);
+    w.kernel().programs.insert("/bin/a".into(), stubborn);
+    w.start("a");
+    w.all.handle(Event::StopAll);
+    w.dies("/bin/a", Exit::Signal(9));
+    assert_eq!(calls(&mut w), [""; 0]);
+}
+
+#[test]
+fn one_unit_goes_on_alone_with_what_it_needs() {
+    let mut w = world(&[
+        ("rescue", "[deps]\nneeds = [\"disk\"]"),
+        ("disk", ""),
+        ("web", "[deps]\nneeds = [\"db\"]"),
+        ("db", "[deps]\nneeds = [\"disk\"]"),
+    ]);
+    w.start("web");
+    let rescue = w.id("rescue");
+    w.all.handle(Event::Isolate(rescue));
+    w.run();
+    let names = ["rescue", "disk", "web", "db"];
+    assert_eq!(w.states(&names), ["up", "up", "down", "down"]);
+    assert_eq!(w.reason("web"), "stopped because only rescue goes on");
+}
+
 #[test]
 fn who_cannot_hold_its_dependents_takes_them_round() {
     let mut w = world(&[

@@ -365,7 +365,8 @@ impl Sim {
             Exit::Signal(11),
             Exit::Code(255),
         ]);
-        match self.dice.below(19) {
+        match self.dice.below(20) {
+            16 => self.handle(Event::Isolate(unit)),
             0..=1 => self.handle(Event::Start(unit)),
             2 => self.handle(Event::Elapsed(unit)),
             3 => self.handle(Event::Stop(unit)),
