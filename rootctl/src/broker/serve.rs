@@ -1,7 +1,7 @@
 //! Connections: socket activation, one process per connection, one request after the other.
 //!
-//! Each connection is served by a process of its own: a long `run` never keeps a `status` waiting, every request has its
-//! own mount namespace, and what two of them may not do at once is decided by the lock of the store.
+//! Each connection is served by a process of its own, in a mount namespace of its own: a long `run` never keeps a `status`
+//! waiting, and what two of them may not do at once is decided by the lock of the store.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -4,6 +4,7 @@
 //! the top level and the ESP are mounted in a mount namespace of our own, so nobody else ever sees them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use rootspec::paths::run;
@@ -22,6 +23,9 @@ const ESP_TYPE: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 /// Where the running system's top level and ESP are mounted, in our namespace alone.
 const TOP: &str = "/run/rootctl/top";
 const ESP: &str = "/run/rootctl/esp";
+
+/// The running system's top level is mounted at [`TOP`].
+static IS_MOUNTED: AtomicBool = AtomicBool::new(false);
 
 /// A btrfs top level, and what belongs to it.
 #[derive(Debug)]
@@ -115,14 +119,12 @@ impl Site {
             .err();
         };
         let device = store_device(&report)?;
-        sys::namespace::leave(sys::namespace::Namespaces::Mount)?;
-        sys::mount::make_private("/")?;
-        let parent = Path::new(TOP).parent().unwrap_or(Path::new("/"));
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make {}", parent.display()))?;
-        sys::fs::make_dir(TOP, 0o700)?;
-        // Programs below it are executed by `run`, which binds a snapshot from here: no NO_EXEC.
-        sys::mount::mount_from(&device, "btrfs", TOP, Attributes::NO_DEV, "subvolid=5")?;
+        // One process serves one connection, its requests one after the other: what the first has mounted serves the others,
+        // and a request that looks for the place twice.
+        if !IS_MOUNTED.load(Ordering::Relaxed) {
+            mount_top(&device)?;
+            IS_MOUNTED.store(true, Ordering::Relaxed);
+        }
         let uuid = top_level_uuid(Path::new(TOP))?;
         let esp = match esp {
             Some(dir) => EspAt::Folder(dir.to_owned()),
@@ -173,6 +175,18 @@ impl Site {
                 .err(),
         }
     }
+}
+
+/// Mounts the running system's top level where nobody but this process and its children see it.
+fn mount_top(device: &Path) -> Result<()> {
+    sys::namespace::leave(sys::namespace::Namespaces::Mount)?;
+    sys::mount::make_private("/")?;
+    let parent = Path::new(TOP).parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    sys::fs::make_dir(TOP, 0o700)?;
+    // Programs below it are executed by `run`, which binds a snapshot from here: no NO_EXEC.
+    sys::mount::mount_from(device, "btrfs", TOP, Attributes::NO_DEV, "subvolid=5")?;
+    Ok(())
 }
 
 /// Checks that `dir` is the top level of a btrfs, and returns the file system's UUID.

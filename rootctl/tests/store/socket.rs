@@ -168,6 +168,13 @@ fn activated() {
         no.contains("org.rootctl.Store.Refused") && no.contains("may only look"),
         "{no}"
     );
+    // One connection serves any number of requests.
+    let mut one = UnixStream::connect(&broker.socket).unwrap();
+    for _ in 0..3 {
+        let status = ask(&mut one, r#"{"method":"org.rootctl.Store.Status"}"#);
+        assert!(status.contains("\"good\":1"), "{status}");
+    }
+    drop(one);
     let run = r#"{"method":"org.rootctl.Store.Run","parameters":{"target":"1","argv":["sh","-c","mkdir -m 700 /usr/own /usr/all; echo x > /usr/own/secret; chmod 755 /usr/all; echo x > /usr/all/plain"]}}"#;
     let made = broker.ask(run);
     assert!(made.contains("\"id\":3"), "{made}");
