@@ -13,6 +13,7 @@
 //! | `store/damage.rs` | broken input: a clear sentence, nothing lost |
 //! | `store/by_menu.rs` | trials under a Limine that keeps no state: armed by the menu itself |
 //! | `store/cuts.rs` | the broker dies at every step: what remains, and what the next command makes of it |
+//! | `store/replay.rs` | changes made once more on another snapshot, or undone |
 //! | `store/sessions.rs` | shells in copies: kept, dropped, held, killed |
 //! | `store/shared.rs` | two stores on one ESP: neither takes the other's menu or boot files |
 //! | `store/socket.rs` | the running system's way: socket activation, rights, two at once |
@@ -43,6 +44,8 @@ mod gc;
 mod life;
 #[path = "store/log.rs"]
 mod log;
+#[path = "store/replay.rs"]
+mod replay;
 #[path = "store/sessions.rs"]
 mod sessions;
 #[path = "store/shared.rs"]
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         doctor::TESTS,
         log::TESTS,
         sessions::TESTS,
+        replay::TESTS,
         etc::TESTS,
     ]
     .concat();

@@ -28,6 +28,8 @@ pub mod store {
     pub const TRASH: &str = "trash";
     /// Edit sessions: `ID/root` is a writable subvolume, `ID.toml` says what it is. Nobody but the person deletes them.
     pub const SESSIONS: &str = "sessions";
+    /// Snapshots that were published together and are on their way to [`SNAPS`]; absent otherwise.
+    pub const READY: &str = "ready";
     /// Work in progress: anything here is garbage after a crash.
     pub const TMP: &str = "tmp";
     /// In a snapshot's directory: what it is, written once.

@@ -28,6 +28,7 @@
 //! | `journal` | what was done, by whom, and what came of it |
 //! | `doctor` | every rule of the layout; a snapshot to the last byte |
 //! | `gc` | snapshots that no rule keeps |
+//! | `replay` | the change of a snapshot made once more on another one, or undone |
 //! | `relabel`, `keep` | names and notes; what nothing deletes |
 //! | `checks`, `boot_files` | what a root must have before it is published; its kernel and initramfs |
 #![forbid(unsafe_code)]
@@ -57,6 +58,7 @@ mod oneshot;
 mod progress;
 mod reconcile;
 mod relabel;
+mod replay;
 mod roles;
 mod rollback;
 mod run;

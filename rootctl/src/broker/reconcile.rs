@@ -15,7 +15,7 @@ use crate::guard::words;
 use crate::oneshot::OneShot;
 use crate::progress::{Progress, log};
 use crate::session::Session;
-use crate::store::{edits, trash};
+use crate::store::{edits, list, publish, trash};
 
 /// How boot files on the ESP are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub(crate) fn fix(session: &mut Session, progress: &mut Progress<'_>) -> Result<
 }
 
 fn put_in_order(session: &mut Session, look: Look, progress: &mut Progress<'_>) -> Result<()> {
+    // Before everything else: these are snapshots.
+    match publish::finish(&session.store, session.lock()?) {
+        Ok(0) => {}
+        Ok(count) => {
+            progress.step(&format!("finish publishing {count} snapshots"));
+            session.entries = list::all(&session.store)?;
+        }
+        Err(error) => log(&format!(
+            "published snapshots stay aside: {}",
+            words(&error)
+        )),
+    }
     let mut unfinished = 0;
     match session.store.clear_tmp(session.lock()?) {
         Ok(count) => unfinished += count,

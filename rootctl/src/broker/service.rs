@@ -20,7 +20,7 @@ use crate::site::Site;
 use crate::store::Store;
 use crate::{
     confirm, copy, delete, deploy, diff, doctor, edit, etc, gc, import, initramfs, keep, relabel,
-    rollback, run, status, undelete, units,
+    replay, rollback, run, status, undelete, units,
 };
 
 /// A reply.
@@ -126,6 +126,7 @@ impl<'a> Service<'a> {
         let value = match asked.method {
             method::STATUS => json(status::status(&self.look()?)?)?,
             method::LIST => json(status::list(&self.look()?, &take(given)?)?)?,
+            method::HISTORY => json(status::history(&self.look()?, &take(given)?)?)?,
             method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
             method::DIFF => {
                 let reader = match self.must_be_allowed() {
@@ -206,6 +207,21 @@ impl<'a> Service<'a> {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
                     keep::keep(session, &ask, progress)
+                })?
+            }
+            method::REBASE => {
+                // A plan reads whole trees, and names what not everybody may list.
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    replay::rebase(session, &ask, progress)
+                })?
+            }
+            method::REVERT => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    replay::revert(session, &ask, progress)
                 })?
             }
             method::DEPLOY => {
@@ -502,6 +518,8 @@ mod tests {
             method::LOG,
             method::LABEL,
             method::KEEP,
+            method::REBASE,
+            method::REVERT,
             method::RUN,
             method::SHELL,
             method::SESSIONS,
@@ -520,7 +538,7 @@ mod tests {
             method::BUILD_INITRAMFS,
         ] {
             let mut given = json!({
-                "targets": [], "target": "1", "argv": ["true"], "session": "1", "sessions": [], "paths": [],
+                "targets": [], "target": "1", "onto": "1", "argv": ["true"], "session": "1", "sessions": [], "paths": [],
             });
             if name == method::KEEP {
                 given["keep"] = json!(true);

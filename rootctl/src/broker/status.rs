@@ -224,6 +224,24 @@ pub(crate) fn show(session: &Session, ask: &One) -> Result<SnapshotList> {
     })
 }
 
+/// A snapshot and all that it was made from, the newest first, as far as they are there or in the trash.
+pub(crate) fn history(session: &Session, ask: &One) -> Result<SnapshotList> {
+    let id = session.resolve(&ask.target)?;
+    let entry = session.entry(id)?;
+    let mut snapshots = vec![describe(session, entry)];
+    let deleted = trash::all(&session.store)?;
+    for older in entry.meta.iter().flat_map(|meta| meta.content()) {
+        let there = session.entries.iter().find(|entry| entry.id == *older);
+        let gone = deleted.iter().find(|one| one.entry.id == *older);
+        snapshots.extend(match (there, gone) {
+            (Some(entry), _) => Some(describe(session, entry)),
+            (None, Some(one)) => Some(describe_deleted(session, one)),
+            (None, None) => None,
+        });
+    }
+    Ok(SnapshotList { snapshots })
+}
+
 /// A snapshot.
 pub(crate) fn describe(session: &Session, entry: &Entry) -> Snapshot {
     let meta = entry.meta.as_ref();

@@ -5,7 +5,7 @@
 //! | `snap` | the verbs of `rootctl snap` |
 //! | `targets` | targets that several verbs take |
 //! | `look` | verbs that only look: differences, rules, journal, logs |
-//! | `work` | verbs that change a copy of a snapshot: `run`, `shell`, `session` |
+//! | `work` | verbs that change a copy of a snapshot: `run`, `rebase`, `shell`, `session` |
 //! | `etc` | the verbs of `rootctl etc` |
 //! | `boots` | verbs that decide what boots: `deploy`, `boot-ok`, `rollback` |
 //! | `make` | verbs that make a store or an initramfs |
@@ -38,10 +38,10 @@ pub(crate) use running::{
     Boot, BootChart, ChangeUnits, Check, Power, PowerAction, Svc, UnitLogs, Units,
 };
 pub(crate) use snap::{
-    Snap, SnapDelete, SnapGc, SnapList, SnapNew, SnapNote, SnapRename, SnapUndelete,
+    Snap, SnapDelete, SnapGc, SnapList, SnapNew, SnapNote, SnapRename, SnapRevert, SnapUndelete,
 };
 pub(crate) use targets::{OneTarget, OptionalTarget, SomeTargets};
-pub(crate) use work::{Outcome, Run, Session, SessionKeep, Shell, SomeSessions};
+pub(crate) use work::{Outcome, Rebase, Run, Session, SessionKeep, Shell, SomeSessions};
 
 /// Everything a person can type.
 #[derive(Debug, Parser)]
@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Run a command in a copy of a snapshot; success keeps the copy as a new snapshot
     Run(Run),
+    /// Make what was changed in a snapshot once more, on another one; exit status 6: it does not fit
+    Rebase(Rebase),
     /// Work in a copy of a snapshot with a shell; what was done becomes a new snapshot if you keep it
     Shell(Shell),
     /// Work in copies that is neither kept nor dropped yet
@@ -208,6 +210,11 @@ mod tests {
             &["rootctl", "snap", "rename", "1", "x", "--clear"],
             &["rootctl", "snap", "note", "1"],
             &["rootctl", "snap", "keep"],
+            &["rootctl", "snap", "history"],
+            &["rootctl", "snap", "revert"],
+            &["rootctl", "rebase", "1"],
+            &["rootctl", "rebase", "--onto", "1"],
+            &["rootctl", "rebase", "1", "2", "--onto", "3"],
             &["rootctl", "shell"],
             &["rootctl", "shell", "1", "--keep", "--hold"],
             &["rootctl", "shell", "1", "sh"],

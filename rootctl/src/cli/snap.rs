@@ -16,6 +16,10 @@ pub(crate) enum Snap {
     List(SnapList),
     /// One snapshot with everything known about it
     Show(OneTarget),
+    /// A snapshot and those it was made from, with what was done in each
+    History(OneTarget),
+    /// Undo what was changed in a snapshot, in a copy of a later one; exit status 6: it does not fit
+    Revert(SnapRevert),
     /// Give a snapshot another name
     Rename(SnapRename),
     /// Give a snapshot another line for people
@@ -54,6 +58,31 @@ pub(crate) struct SnapNew {
     /// It stands on its own, below none
     #[arg(long, group = "place")]
     pub(crate) top: bool,
+}
+
+// `snap revert`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Makes a copy of a snapshot in which the change of one of those that it was made from is undone: what was added \
+        there is removed, what was changed or removed is as before. Later changes stay.\n\n\
+        What was changed again since is a conflict: the paths are named, and nothing changes (exit status 6)."
+)]
+pub(crate) struct SnapRevert {
+    /// Whose change
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// In a copy of which snapshot [default: @booted, else @good]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: Option<String>,
+    /// Name of the new snapshot
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// What was changed again since stays, and is named
+    #[arg(long)]
+    pub(crate) leave: bool,
 }
 
 // `snap list`

@@ -1,4 +1,4 @@
-//! Verbs that change a copy of a snapshot: `run`, `shell`, `session`.
+//! Verbs that change a copy of a snapshot: `run`, `rebase`, `shell`, `session`.
 
 use clap::{Args, Subcommand};
 
@@ -17,6 +17,31 @@ pub(crate) struct Run {
     /// The command, passed on untouched
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) argv: Vec<String>,
+}
+
+// `rebase`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Makes what was changed in a snapshot, against what it was made from, once more in a copy of another one: files \
+        added, removed and changed, owners, modes and attributes. Account files in /etc are merged by line. The result is a new \
+        snapshot; the old one stays as it is. With --recursive so is everything that was made from it, each on the new one of \
+        what it was made from; all of them are published at once, or none.\n\n\
+        What was changed differently on both sides is a conflict: the paths are named, and nothing changes (exit status 6). \
+        The files of a package manager are such when both have installed something: run its command once more instead."
+)]
+pub(crate) struct Rebase {
+    /// Whose change
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// On which snapshot
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) onto: String,
+    /// Also the changes of everything that was made from it
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Where both were changed, leave what is there and name it
+    #[arg(long)]
+    pub(crate) leave: bool,
 }
 
 // What becomes of a session when its shell has ended. Without any of these a person at a terminal is asked.

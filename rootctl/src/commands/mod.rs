@@ -12,6 +12,7 @@ mod log;
 mod logs;
 mod man;
 mod power;
+mod rebase;
 mod rollback;
 mod run;
 mod session;
@@ -64,6 +65,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Snap(verb) => snap::run(context, verb),
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Rebase(args) => rebase::run(context, args),
         Command::Etc(verb) => etc::run(context, verb),
         Command::Shell(args) => shell::run(context, args),
         Command::Session(verb) => session::run(context, verb),

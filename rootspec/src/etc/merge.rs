@@ -237,6 +237,37 @@ fn equal(
     }
 }
 
+/// Paths that were changed from *base* to *theirs* and that no step brings to *ours*, where they are something else: what
+/// was deleted or changed there too, differently. A folder that stays because of what was added to it is none.
+pub fn left_out(
+    base: &Listing,
+    ours: &Listing,
+    theirs: &Listing,
+    steps: &[Step],
+    same: Same<'_>,
+) -> Vec<PathBuf> {
+    let done: BTreeSet<&Path> = steps
+        .iter()
+        .filter(|step| !step.is_conflict())
+        .filter_map(Step::path)
+        .collect();
+    let all: BTreeSet<&PathBuf> = base.keys().chain(theirs.keys()).collect();
+    let mut left = Vec::new();
+    for path in all {
+        let (old, here, new) = (base.get(path), ours.get(path), theirs.get(path));
+        let stays = new.is_none() && here.is_some_and(Stamp::is_dir);
+        if stays
+            || done.contains(path.as_path())
+            || equal((Side::Base, old), (Side::Theirs, new), path, same)
+            || equal((Side::Ours, here), (Side::Theirs, new), path, same)
+        {
+            continue;
+        }
+        left.push(path.clone());
+    }
+    left
+}
+
 /// How a live `/etc` differs from the one its snapshot ships.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Difference {

@@ -333,3 +333,37 @@ fn only_what_both_changed_differently_needs_a_decision() {
         ("beside", Some(Path::new("a")))
     );
 }
+
+#[test]
+fn what_no_step_brings_is_named() {
+    let base = tree(&[
+        ("both", file(1)),
+        ("deleted", file(1)),
+        ("changed", file(1)),
+        ("fine", file(1)),
+        ("same", file(1)),
+        ("d", dir()),
+        ("d/old", file(1)),
+    ]);
+    let ours = tree(&[
+        ("both", file(2)),
+        ("changed", file(2)),
+        ("fine", file(1)),
+        ("same", file(3)),
+        ("d", dir()),
+        ("d/old", file(1)),
+        ("d/own", file(1)),
+    ]);
+    let theirs = tree(&[
+        ("both", file(3)),
+        ("deleted", file(3)),
+        ("fine", file(3)),
+        ("same", file(3)),
+    ]);
+    let mut same = |_: Side, _: Side, _: &Path, _| false;
+    let steps = merge(&base, &ours, &theirs, &mut same);
+    assert!(steps.contains(&take("fine")) && steps.contains(&Step::Remove("d/old".into())));
+    let left = left_out(&base, &ours, &theirs, &steps, &mut same);
+    let paths: Vec<_> = left.iter().map(|path| path.to_str().unwrap()).collect();
+    assert_eq!(paths, ["both", "changed", "deleted"]);
+}

@@ -7,6 +7,7 @@
 pub mod etc;
 pub mod init;
 pub mod logs;
+pub mod replay;
 pub mod session;
 pub mod store;
 pub mod units;

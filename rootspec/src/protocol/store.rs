@@ -39,6 +39,12 @@ pub mod method {
     pub const LOG: &str = "org.rootctl.Store.Log";
     /// [`super::Targets`] to [`super::Diagnosis`] with one check for each; *progress*
     pub const VERIFY: &str = "org.rootctl.Store.Verify";
+    /// [`super::One`] to [`super::SnapshotList`]: it and all it was made from, the newest first
+    pub const HISTORY: &str = "org.rootctl.Store.History";
+    /// [`super::super::replay::Rebase`] to [`super::super::replay::Replayed`]; *progress*
+    pub const REBASE: &str = "org.rootctl.Store.Rebase";
+    /// [`super::super::replay::Revert`] to [`super::super::replay::Replayed`] with one entry; *progress*
+    pub const REVERT: &str = "org.rootctl.Store.Revert";
     /// [`super::Run`] to [`super::Ran`]; *progress*
     pub const RUN: &str = "org.rootctl.Store.Run";
     /// [`super::super::session::Shell`] to [`super::super::session::ShellEnded`]; *progress*

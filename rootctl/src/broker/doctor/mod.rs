@@ -153,16 +153,23 @@ fn layout(session: &Session, found: &mut Found) {
         _ => {}
     }
     for name in listing(store.dir(), found) {
-        let mut ours = FILES
-            .iter()
-            .chain(&FOLDERS)
-            .chain(&[names::TRASH, names::SESSIONS]);
+        let mut ours =
+            FILES
+                .iter()
+                .chain(&FOLDERS)
+                .chain(&[names::TRASH, names::SESSIONS, names::READY]);
         if !ours.any(|known| *known == name) {
             found.warning(
                 format!("{} is none of ours", store.path(&name).display()),
                 "look at it, and move it elsewhere",
             );
         }
+    }
+    if store.path(names::READY).exists() {
+        found.warning(
+            "snapshots that were published together are not in their place yet: a change is under way, or was interrupted",
+            FIX,
+        );
     }
     for folder in FOLDERS {
         if !store.path(folder).is_dir() {

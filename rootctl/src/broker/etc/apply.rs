@@ -11,19 +11,19 @@ use rootspec::etc::merge::{BESIDE, Step};
 use sys::copy::{Entry, copy_properties};
 use sys::tree;
 
-use super::trees::{Three, shown};
+use super::trees::Three;
 
 /// Largest account file that is merged, in bytes.
 const LARGEST: u64 = 8 << 20;
 /// Ending of a file that is not whole yet.
 const UNFINISHED: &str = ".rootctl-tmp";
 
-/// Changes `result`, a copy of *ours*.
-pub(super) fn apply(steps: &[Step], three: &Three, result: &OwnedFd) -> Result<()> {
+/// Changes `result`, a copy of *ours*, which lies at `place` in its root.
+pub(crate) fn apply(steps: &[Step], three: &Three, result: &OwnedFd, place: &Path) -> Result<()> {
     for step in steps {
         one(step, three, result).with_context(|| {
-            let path = step.path().map(shown).unwrap_or_default();
-            format!("cannot merge {path}")
+            let path = step.path().map(|path| place.join(path));
+            format!("cannot merge {}", path.unwrap_or_default().display())
         })?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! What the first boot of a snapshot will merge, and merging by hand what was changed in one deployment into another.
 
+use std::path::Path;
+
 use anyhow::Result;
 use rootspec::SnapshotId;
 use rootspec::etc::merge::{Step, merge as decide};
@@ -167,7 +169,7 @@ fn exchange(
     subvol::snapshot(&place, &copy, Access::ReadWrite)?;
     point("M1");
     let result = Tree::open(&copy)?.dir;
-    apply(steps, three, &result)?;
+    apply(steps, three, &result, Path::new("/etc"))?;
     drop(result);
     session.store.commit()?;
     point("M2");

@@ -18,7 +18,9 @@ mod restore;
 mod save;
 mod trees;
 
+pub(crate) use apply::apply;
 pub(crate) use changes::changes;
 pub(crate) use merge::{foretell, merge};
 pub(crate) use restore::restore;
 pub(crate) use save::save;
+pub(crate) use trees::{Three, Tree};

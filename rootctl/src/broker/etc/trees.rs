@@ -22,16 +22,16 @@ const MOST_PATHS: usize = 256;
 
 /// A tree: open, with all that lies in it.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// The folder.
-    pub(super) dir: OwnedFd,
+    pub(crate) dir: OwnedFd,
     /// What it holds.
-    pub(super) listing: Listing,
+    pub(crate) listing: Listing,
 }
 
 impl Tree {
     /// Opens and lists the folder at `path`.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let dir = sys::fs::open_dir(path)?;
         let all = sys::tree::list(&dir)?;
         let listing = all.into_iter().map(|(path, look)| (path, stamp(look)));
@@ -42,7 +42,7 @@ impl Tree {
     }
 
     /// Whether two trees have the same at `path`, by the closer look.
-    pub(super) fn same(&self, other: &Self, path: &Path, closer: Closer) -> bool {
+    pub(crate) fn same(&self, other: &Self, path: &Path, closer: Closer) -> bool {
         let content = match closer {
             Closer::Attributes => None,
             Closer::Content => Some(LARGEST),
@@ -70,18 +70,18 @@ fn stamp(look: Look) -> Stamp {
 
 /// The three trees of a merge.
 #[derive(Debug)]
-pub(super) struct Three {
+pub(crate) struct Three {
     /// What both began with; absent where nobody has it any more.
-    pub(super) base: Option<Tree>,
+    pub(crate) base: Option<Tree>,
     /// What is changed.
-    pub(super) ours: Tree,
+    pub(crate) ours: Tree,
     /// What it is changed to.
-    pub(super) theirs: Tree,
+    pub(crate) theirs: Tree,
 }
 
 impl Three {
     /// Takes the closer look.
-    pub(super) fn same(&self, one: Side, other: Side, path: &Path, closer: Closer) -> bool {
+    pub(crate) fn same(&self, one: Side, other: Side, path: &Path, closer: Closer) -> bool {
         let tree = |side| match side {
             Side::Base => self.base.as_ref(),
             Side::Ours => Some(&self.ours),

@@ -67,7 +67,7 @@ impl Asked<'_> {
 
     /// Snapshots that the request names, as far as they are known.
     fn named(&self, session: &Session) -> BTreeSet<SnapshotId> {
-        let keys = ["target", "targets", "from", "under"];
+        let keys = ["target", "targets", "from", "onto", "under"];
         let values = keys.iter().filter_map(|key| self.given.get(key));
         let texts = values.flat_map(|value| match value {
             Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),

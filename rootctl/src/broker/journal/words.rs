@@ -22,6 +22,8 @@ fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
             ("snap unkeep", &["targets"])
         }
         method::KEEP => ("snap keep", &["targets"]),
+        method::REBASE => ("rebase", &["target"]),
+        method::REVERT => ("snap revert", &["target"]),
         method::RUN => ("run", &["target"]),
         method::ETC_MERGE => ("etc merge", &["target"]),
         method::ETC_RESTORE => ("etc restore", &["paths"]),
@@ -164,6 +166,11 @@ mod tests {
                 method::BOOT_OK,
                 json!({"reject": ""}),
                 "boot-ok --reject ''",
+            ),
+            (
+                method::REBASE,
+                json!({"target": "web", "onto": "base", "recursive": true, "leave": null}),
+                "rebase web --onto base --recursive",
             ),
             (method::ROLLBACK, json!({}), "rollback"),
             (method::DOCTOR, json!({"fix": true}), "doctor --fix"),

@@ -1,4 +1,7 @@
 //! A snapshot under work in `tmp/ID`, sealed and renamed into place. After a cut it is there whole, or not at all.
+//!
+//! Several at once are put into one folder, which one rename makes `ready/`: from then on all of them are published, and what
+//! is left to do is moving them to where they belong.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -121,7 +124,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Seals the root, writes the meta file, syncs, renames into place, syncs again.
-    pub(crate) fn publish(mut self, facts: Facts) -> Result<Meta> {
+    pub(crate) fn publish(self, facts: Facts) -> Result<Meta> {
+        self.seal(facts)?.publish()
+    }
+
+    /// Seals the root and writes the meta file; it is complete, and nobody sees it yet. Not durable before it is published.
+    pub(crate) fn seal(self, facts: Facts) -> Result<Sealed<'a>> {
         let root = self.root();
         subvol::set_access(&root, Access::ReadOnly)?;
         point("S5-sealed");
@@ -134,15 +142,93 @@ impl<'a> Draft<'a> {
             );
         }
         write_synced(&self.dir.join(names::META), text.as_bytes())?;
-        self.store.commit()?;
+        Ok(Sealed { draft: self, meta })
+    }
+}
+
+/// A draft that is complete.
+#[derive(Debug)]
+pub(crate) struct Sealed<'a> {
+    draft: Draft<'a>,
+    meta: Meta,
+}
+
+impl Sealed<'_> {
+    /// What it will be.
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.draft.dir
+    }
+
+    /// Syncs, renames into place, syncs again.
+    fn publish(mut self) -> Result<Meta> {
+        let store = self.draft.store;
+        store.commit()?;
         point("S6-synced");
-        let snaps = self.store.path(names::SNAPS);
-        sys::fs::rename_new(&self.dir, snaps.join(self.id.to_string()))?;
-        self.unpublished = Unpublished::Stays;
+        let snaps = store.path(names::SNAPS);
+        sys::fs::rename_new(&self.draft.dir, snaps.join(self.draft.id.to_string()))?;
+        self.draft.unpublished = Unpublished::Stays;
         sys::fs::sync_dir(&snaps)?;
         point("S7-published");
-        Ok(meta)
+        Ok(self.meta)
     }
+}
+
+/// Publishes all of them, or, if that fails or is cut off, none.
+pub(crate) fn publish_all(
+    store: &Store,
+    mut all: Vec<Sealed<'_>>,
+    lock: &StoreLock,
+) -> Result<Vec<Meta>> {
+    if all.len() == 1 {
+        return all.into_iter().map(Sealed::publish).collect();
+    }
+    let folder = store.path(names::TMP).join(names::READY);
+    subvol::remove_tree(&folder)?;
+    sys::fs::make_dir(&folder, 0o700)?;
+    for sealed in &mut all {
+        let draft = &mut sealed.draft;
+        let to = folder.join(draft.id.to_string());
+        sys::fs::rename_new(&draft.dir, &to)?;
+        // If it comes to nothing, it still goes.
+        draft.dir = to;
+    }
+    store.commit()?;
+    point("S6-synced");
+    sys::fs::rename_new(&folder, store.path(names::READY))?;
+    for sealed in &mut all {
+        sealed.draft.unpublished = Unpublished::Stays;
+    }
+    sys::fs::sync_dir(store.dir())?;
+    point("S8-decided");
+    finish(store, lock)?;
+    Ok(all.into_iter().map(|sealed| sealed.meta).collect())
+}
+
+/// Moves what was published together to where it belongs; also after a cut. Gives the number of snapshots.
+pub(crate) fn finish(store: &Store, _lock: &StoreLock) -> Result<u32> {
+    let ready = store.path(names::READY);
+    let listing = || format!("cannot list {}", ready.display());
+    let entries = match std::fs::read_dir(&ready) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        other => other.with_context(listing)?,
+    };
+    let mut moved = 0;
+    for entry in entries {
+        let entry = entry.with_context(listing)?;
+        let to = store.path(names::SNAPS).join(entry.file_name());
+        sys::fs::rename_new(entry.path(), to)?;
+        point("S9-moved");
+        moved += 1;
+    }
+    std::fs::remove_dir(&ready).with_context(|| format!("cannot remove {}", ready.display()))?;
+    store.commit()?;
+    point("S7-published");
+    Ok(moved)
 }
 
 impl Drop for Draft<'_> {

@@ -2,10 +2,12 @@
 
 mod delete;
 mod gc;
+mod history;
 mod keep;
 mod label;
 mod list;
 mod new;
+mod revert;
 mod show;
 mod tree;
 mod undelete;
@@ -31,6 +33,8 @@ pub(super) fn run(context: Context<'_>, verb: Snap) -> Result<Exit> {
         Snap::Tree => tree::run(context),
         Snap::List(args) => list::run(context, &args),
         Snap::Show(args) => show::run(context, args),
+        Snap::History(args) => history::run(context, args),
+        Snap::Revert(args) => revert::run(context, args),
         Snap::Rename(args) => label::rename(context, args),
         Snap::Note(args) => label::note(context, args),
         Snap::Keep(args) => keep::run(context, args, true),

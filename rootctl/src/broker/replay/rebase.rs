@@ -1,0 +1,185 @@
+//! `rootctl rebase`: what was changed in a snapshot, and in those made from it, on another one.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use rootspec::SnapshotId;
+use rootspec::meta::{Meta, Origin};
+use rootspec::protocol::replay::{Rebase, Replayed, ReplayedOne};
+
+use super::{Change, Conflicts, Ground, Task, carry, change_of, line, make};
+use crate::copy::{must_be_subvolume, must_have_room};
+use crate::guard::Guard;
+use crate::progress::Progress;
+use crate::session::Session;
+use crate::store::publish::{self, Sealed};
+
+/// Most snapshots at once: all of them are made before the first one is seen.
+const MOST: usize = 256;
+
+/// Makes the changes again; all new snapshots are published at once, or none.
+pub(crate) fn rebase(
+    session: &mut Session,
+    ask: &Rebase,
+    progress: &mut Progress<'_>,
+) -> Result<Replayed> {
+    let id = session.resolve(&ask.target)?;
+    let onto = session.resolve(&ask.onto)?;
+    let moving = moving(session, id, onto, ask.recursive == Some(true))?;
+    let conflicts = Conflicts::wanted(ask.leave);
+    let first = session.next_id()?;
+    let plan = plan(&moving, onto, first)?;
+    let changes = moving
+        .iter()
+        .map(|meta| change_of(session, meta))
+        .collect::<Result<Vec<Change>>>()?;
+    let verb = format!("rootctl rebase {id} --onto {onto}");
+    if ask.dry_run == Some(true) {
+        let mut snapshots = plan;
+        // The others are made on snapshots that are not there yet.
+        if let (Some(one), Some(change)) = (snapshots.first_mut(), changes.first()) {
+            let ours = session
+                .store
+                .snapshot(onto)
+                .join(rootspec::paths::store::ROOT);
+            let carried = carry::foretell(change, &ours)?;
+            conflicts.must_not_be(&carried.left, one.of, &verb)?;
+            one.changes = Some(carried.changes);
+            one.left = carried.left;
+        }
+        return Ok(Replayed { snapshots });
+    }
+    must_have_room(&session.store, 0)?;
+    let (metas, snapshots) = {
+        let onto = session.whole(onto)?;
+        let mut sealed: Vec<Sealed<'_>> = Vec::new();
+        let mut made: BTreeMap<SnapshotId, usize> = BTreeMap::new();
+        let mut snapshots = plan;
+        for (((one, meta), change), at) in snapshots.iter_mut().zip(&moving).zip(&changes).zip(0..)
+        {
+            progress.step(&format!(
+                "make the change of snapshot {} on {} as {}",
+                one.of, one.onto, one.id
+            ));
+            let before = made.get(&one.onto).and_then(|at| sealed.get(*at));
+            let ground = match before {
+                Some(before) => Ground {
+                    meta: before.meta(),
+                    dir: before.dir().to_owned(),
+                },
+                None => Ground {
+                    meta: onto,
+                    dir: session.store.snapshot(onto.id),
+                },
+            };
+            let task = Task {
+                id: one.id,
+                ground,
+                change,
+                name: meta.name.clone(),
+                note: meta.note.clone(),
+                origin: Origin {
+                    kind: "rebase".into(),
+                    detail: format!("the change of {} on {}", one.of, one.onto),
+                },
+            };
+            let (done, carried) = make(session, task, progress)
+                .with_context(|| format!("cannot make the change of snapshot {} again", one.of))?;
+            conflicts.must_not_be(&carried.left, one.of, &verb)?;
+            one.changes = Some(carried.changes);
+            one.left = carried.left;
+            made.insert(one.id, at);
+            sealed.push(done);
+        }
+        let all = publish::publish_all(&session.store, sealed, session.lock()?)?;
+        (all, snapshots)
+    };
+    for meta in metas {
+        session.published(meta);
+    }
+    Ok(Replayed { snapshots })
+}
+
+/// What moves: the snapshot, and with `recursive` all that was made from it.
+fn moving(
+    session: &Session,
+    id: SnapshotId,
+    onto: SnapshotId,
+    recursive: bool,
+) -> Result<Vec<Meta>> {
+    let target = session.whole(id)?;
+    let ground = session.whole(onto)?;
+    must_be_subvolume(ground.image.is_some(), onto)?;
+    let all: Vec<&Meta> = session.metas().collect();
+    let family = line::with_all_made_from(id, &all);
+    if family.iter().any(|meta| meta.id == onto) {
+        return Guard::usage(format!(
+            "snapshot {onto} is snapshot {id} or was made from it, and has its change already"
+        ))
+        .next("rootctl snap tree")
+        .err();
+    }
+    if target.content().first() == Some(&onto) {
+        return Guard::usage(format!("snapshot {id} is made from {onto} as it is"))
+            .next(format!("rootctl snap history {id}"))
+            .err();
+    }
+    let moving: Vec<Meta> = match recursive {
+        true => family.into_iter().cloned().collect(),
+        false => vec![target.clone()],
+    };
+    if moving.len() > MOST {
+        return Guard::refused(format!(
+            "{} snapshots were made from {id}; at most {MOST} are rebased at once",
+            moving.len()
+        ))
+        .next(format!("rootctl rebase {id} --onto {onto}"))
+        .err();
+    }
+    for meta in &moving {
+        session.whole(meta.id)?;
+    }
+    Ok(moving)
+}
+
+/// The new snapshots with their numbers: each on the new one of what its like was made from.
+fn plan(moving: &[Meta], onto: SnapshotId, first: SnapshotId) -> Result<Vec<ReplayedOne>> {
+    let mut new: BTreeMap<SnapshotId, SnapshotId> = BTreeMap::new();
+    let mut plan = Vec::new();
+    for (meta, number) in moving.iter().zip(first.get()..) {
+        let id = SnapshotId::new(number).context("there are no numbers left")?;
+        let from = meta.content().iter().find_map(|older| new.get(older));
+        plan.push(ReplayedOne {
+            of: meta.id,
+            onto: from.copied().unwrap_or(onto),
+            id,
+            changes: None,
+            left: Vec::new(),
+        });
+        new.insert(meta.id, id);
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::publish::tests::meta;
+
+    #[test]
+    fn each_one_goes_on_top_of_the_new_one_of_what_it_was_made_from() {
+        let id = |n| SnapshotId::new(n).unwrap();
+        let made = |n: u32, lineage: &[u32]| {
+            let mut found = meta(n);
+            found.lineage = lineage.iter().map(|n| id(*n)).collect();
+            found
+        };
+        let moving = [made(2, &[1]), made(4, &[2, 1]), made(6, &[5, 4, 2, 1])];
+        let plan = plan(&moving, id(3), id(9)).unwrap();
+        let numbers: Vec<_> = plan
+            .iter()
+            .map(|one| (one.of.get(), one.onto.get(), one.id.get()))
+            .collect();
+        assert_eq!(numbers, [(2, 3, 9), (4, 9, 10), (6, 10, 11)]);
+    }
+}
