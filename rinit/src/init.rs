@@ -42,6 +42,7 @@ use crate::supervise::Supervisor;
 use crate::supervisor::{Core, Event, News, State, UnitId};
 use crate::timers::Timers;
 use crate::voice::{self, Voice};
+use crate::watch::Watchers;
 use crate::watchdog::{self, Guard};
 use crate::{rescue, setup, words};
 
@@ -53,6 +54,7 @@ pub(crate) const WALL: u64 = token::OTHERS + 4;
 pub(crate) const TIMES: u64 = token::OTHERS + 5;
 pub(crate) const STAMPS: u64 = token::OTHERS + 6;
 pub(crate) const SUCCESSOR: u64 = token::OTHERS + 7;
+pub(crate) const WATCHER: u64 = token::OTHERS + 8;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
 /// Most cgroups removed in one lap, a few milliseconds' work.
@@ -96,6 +98,7 @@ pub(crate) struct Init {
     signals: Signals,
     pub(crate) gate: Gate<UnitId>,
     pub(crate) timers: Timers,
+    pub(crate) watchers: Watchers,
     /// A trial judged good is being made the default.
     pub(crate) confirming: Option<Confirmation>,
     /// What is missing on a trial that is good enough: the verdict once it is confirmed.
@@ -297,6 +300,7 @@ impl Init {
             signals,
             gate: Gate::new(rules, trial, began),
             timers,
+            watchers: Watchers::default(),
             confirming: None,
             flaws: Vec::new(),
             rejecting: None,
@@ -340,6 +344,7 @@ impl Init {
         self.watch_over(false);
         self.all.handle(Event::Loaded);
         self.begin_timers();
+        self.adopt_paths();
         if found {
             let mut inbox = std::collections::VecDeque::new();
             self.find_everything(&mut inbox);
@@ -426,6 +431,7 @@ impl Init {
             self.control.resting(),
             self.renewal.as_ref().and_then(Renewal::due),
             self.timers.deadline(),
+            self.watchers.deadline(),
             (self.children || self.all.hands.is_untidy()).then_some(now),
             self.reexec.as_ref().and_then(Reexec::due),
             self.spare.due(),
@@ -487,6 +493,7 @@ impl Init {
             sys::kernel::TIMER | LOADER | WALL | TIMES | SUCCESSOR => {}
             STAMPS => self.stamps_written(),
             LOGGER => self.logger_started(),
+            WATCHER => self.watcher_came(),
             number => match Control::client_of(number) {
                 Some(client) => self.serve(client, happening),
                 None => self.all.came(number),
@@ -615,6 +622,7 @@ impl Init {
     fn lap(&mut self) {
         self.all.time();
         self.run_timers();
+        self.run_paths();
         self.tell_news();
         self.feed_logger();
         if self.phase == Phase::Starting {
@@ -625,6 +633,7 @@ impl Init {
         self.listen_again();
         self.go_on_renewing();
         self.answer_waiting();
+        self.flush_paths();
         self.go_on_with_reexec();
         self.keep_spare();
     }
@@ -664,6 +673,7 @@ impl Init {
         let mut quiet = String::new();
         for item in news {
             self.note_for_timers(item.unit);
+            self.note_for_paths(item.unit);
             let name = &self.all.core.unit(item.unit).name;
             let (loud, text) = words_of(&item);
             if loud || quiet.len() > voice::WHOLE {

@@ -17,6 +17,7 @@
 //! | `renewal` | unit files read again while the system runs |
 //! | `timetable` | when timers elapse, pure |
 //! | `timers` | acting on it: clocks, the time zone, stamps |
+//! | `watch` | paths that start units |
 //! | `reexec` | we become another program, or this one anew after a crash |
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
@@ -26,8 +27,8 @@
 //! | `watchdog` | the device that resets the machine when the loop stands still |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //!
-//! One program, five roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program), the
-//! logger, the executor, the asker, the shutdown stage.
+//! One program, six roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program), the
+//! logger, the executor, the asker, the watcher of paths, the shutdown stage.
 #![forbid(unsafe_code)]
 
 mod ask;
@@ -53,6 +54,7 @@ mod supervisor;
 mod timers;
 mod timetable;
 mod voice;
+mod watch;
 mod watchdog;
 mod words;
 
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         (_, [ask::ROLE, question @ ..]) => ExitCode::from(ask::run(question)),
+        (_, [watch::watcher::ROLE]) => ExitCode::from(watch::watcher::run()),
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
         _ => usage(),

@@ -151,6 +151,7 @@ impl Init {
         // Their rules may be others now.
         self.hand_over_logs();
         self.adopt_timers();
+        self.adopt_paths();
         moving
     }
 }

@@ -79,6 +79,7 @@ fn login() -> Unit {
         gate: None,
         sockets: Vec::new(),
         timers: Box::default(),
+        paths: Box::default(),
     }
 }
 

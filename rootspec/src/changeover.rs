@@ -4,7 +4,8 @@
 //! of the old one. What is not there any more leaves a ghost behind, which keeps the number and does nothing.
 
 use crate::plan::{
-    Care, Container, Exec, Exits, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex, Work,
+    Care, Container, Exec, Exits, Path, Plan, Policy, Ready, Restart, Tie, Timer, Unit, UnitIndex,
+    Work,
 };
 
 /// A plan in the numbers of another one.
@@ -89,6 +90,8 @@ pub fn align(old: &Plan, new: Plan) -> Aligned {
                 .collect();
             let timers = std::mem::take(&mut unit.timers).into_iter();
             unit.timers = timers.filter(|timer| stays(&timer.unit)).collect();
+            let paths = std::mem::take(&mut unit.paths).into_iter();
+            unit.paths = paths.filter(|path| stays(&path.unit)).collect();
         }
     }
     aligned.plan = Plan {
@@ -118,12 +121,17 @@ fn renumbered(unit: Unit, number: impl Fn(UnitIndex) -> UnitIndex) -> Unit {
         unit: number(timer.unit),
         ..timer
     });
+    let paths = unit.paths.into_iter().map(|path| Path {
+        unit: number(path.unit),
+        ..path
+    });
     Unit {
         needs: all(unit.needs),
         wants: all(unit.wants),
         after: all(unit.after),
         ties: ties.into(),
         timers: timers.collect(),
+        paths: paths.collect(),
         ..unit
     }
 }
@@ -160,6 +168,7 @@ pub fn ghost(name: &str) -> Unit {
         gate: None,
         sockets: Vec::new(),
         timers: Box::default(),
+        paths: Box::default(),
     }
 }
 
@@ -217,6 +226,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         gate,
         sockets,
         timers,
+        paths,
     } = old;
     let mut found = Found(Vec::new());
     found.note(
@@ -269,6 +279,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
     );
     found.note(gate, &new.gate, "its part in the verdict", Cost::Nothing);
     found.note(sockets, &new.sockets, "its sockets", Cost::Restart);
+    found.note(paths, &new.paths, "its paths", Cost::Nothing);
     found.note(timers, &new.timers, "its timers", Cost::Nothing);
     found.0
 }

@@ -53,7 +53,7 @@ pub fn lint(files: &Files, compiled: &Compiled, context: &Context<'_>) -> Vec<Pr
         };
         if brought.contains(&index) {
             checks.files(&mut found);
-        } else if default.is_some() && unit.timers.is_empty() {
+        } else if default.is_some() && unit.timers.is_empty() && unit.paths.is_empty() {
             checks.unreachable(&mut found);
         }
         checks.gate(&mut found);
@@ -61,7 +61,7 @@ pub fn lint(files: &Files, compiled: &Compiled, context: &Context<'_>) -> Vec<Pr
     found
 }
 
-/// The units that a boot brings up, or would on the first connection or in time.
+/// The units that a boot brings up, or would on the first connection, in time, or because of a path.
 fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTreeSet<UnitIndex> {
     let mut todo: Vec<UnitIndex> = default.into_iter().collect();
     todo.extend(started.iter().filter_map(|name| plan.find(name)));
@@ -70,6 +70,7 @@ fn brought_up(plan: &Plan, default: Option<UnitIndex>, started: &[&str]) -> BTre
         .filter(|(_, u)| u.sockets.iter().any(|socket| socket.lazy));
     todo.extend(sockets.map(|(index, _)| index));
     todo.extend(plan.units.iter().flat_map(|u| &u.timers).map(|t| t.unit));
+    todo.extend(plan.units.iter().flat_map(|u| &u.paths).map(|p| p.unit));
     let mut seen = BTreeSet::new();
     while let Some(index) = todo.pop() {
         let unit = usize::try_from(index)
@@ -138,7 +139,7 @@ impl Checks<'_> {
             return;
         }
         let mut words = format!(
-            "nothing brings {name} up: no group wants it, and it has no socket and no timer; enable it with touch /etc/rinit/groups/{}.d/{name}",
+            "nothing brings {name} up: no group wants it, and it has no socket, timer or path; enable it with touch /etc/rinit/groups/{}.d/{name}",
             self.context.default_group
         );
         if self.unit.gate.is_some() {

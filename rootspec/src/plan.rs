@@ -15,7 +15,7 @@ pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Recour
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 10;
+pub const VERSION: u16 = 11;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -83,6 +83,8 @@ pub struct Unit {
     pub sockets: Vec<Socket>,
     /// Times that start it, or another unit.
     pub timers: Box<[Timer]>,
+    /// Paths that start it, or another unit.
+    pub paths: Box<[Path]>,
 }
 
 /// A tie to another unit.
@@ -483,6 +485,51 @@ pub struct Timer {
     pub on_clock_change: bool,
 }
 
+/// What happens in the file system and starts a unit. Times are milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// The unit that is started; the one it belongs to, if its file does not say.
+    pub unit: UnitIndex,
+    /// What is looked for, and where.
+    pub looks: Box<[(Looks, Box<str>)]>,
+    /// Folders are made first, with these permissions.
+    pub mkdir: Option<u32>,
+    /// More starts than this and it rests; 0 is no bound.
+    pub limit: u32,
+    /// The window for that.
+    pub window: u64,
+    /// How long it rests then, or after its unit could not start.
+    pub pause: u64,
+}
+
+/// What is looked for at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Looks {
+    /// There is something.
+    Exists,
+    /// There is something whose name fits the last part.
+    Glob,
+    /// It was written to, made, replaced or removed.
+    Changed,
+    /// As changed, and with every single write.
+    Modified,
+    /// It is a folder with something in it.
+    NotEmpty,
+}
+
+/// The paths of one unit, for the program that looks at them: of the same version, as it is the same file.
+#[must_use]
+pub fn paths_to_bytes(paths: &[Path]) -> Vec<u8> {
+    // There is nothing in them that cannot be encoded.
+    postcard::to_allocvec(paths).unwrap_or_default()
+}
+
+/// The other way round; `None`: they are something else.
+#[must_use]
+pub fn paths_from_bytes(bytes: &[u8]) -> Option<Box<[Path]>> {
+    postcard::from_bytes(bytes).ok()
+}
+
 impl Unit {
     /// The units of its ties of this kind.
     pub fn tied_to(&self, kind: TieKind) -> impl Iterator<Item = UnitIndex> + '_ {
@@ -577,8 +624,9 @@ impl Plan {
             .iter()
             .flat_map(|u| u.needs.iter().chain(&u.wants).chain(&u.after));
         let mut ties = plan.units.iter().flat_map(|u| &u.ties).map(|t| &t.unit);
+        let mut paths = plan.units.iter().flat_map(|u| &u.paths).map(|p| &p.unit);
         let mut timers = plan.units.iter().flat_map(|u| &u.timers).map(|t| &t.unit);
-        if edges.all(inside) && ties.all(inside) && timers.all(inside) {
+        if edges.all(inside) && ties.all(inside) && timers.all(inside) && paths.all(inside) {
             Ok(plan)
         } else {
             Err(PlanError::DanglingIndex)

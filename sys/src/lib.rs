@@ -36,6 +36,7 @@
 //! | `power` | reboot, power-off, halt |
 //! | `privilege` | capabilities, system calls: what is given up for good |
 //! | `namespace` | namespaces and sessions of this process, being process 1 of one |
+//! | `inotify` | being told of changes below a path |
 //! | `inherit` | descriptors left open by whoever started us, waiting on them |
 //! | `node` | device nodes, owners, times, attributes |
 //! | `space` | free space, reading past the page cache |
@@ -68,6 +69,7 @@ pub mod fs;
 pub mod gpt;
 pub mod handoff;
 pub mod inherit;
+pub mod inotify;
 mod ioctl;
 pub mod kernel;
 pub mod listen;

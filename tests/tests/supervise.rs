@@ -25,6 +25,7 @@ fn main() -> std::process::ExitCode {
             ),
             test("traffic_on_a_socket_starts_its_unit", socket),
             test("a_timer_runs_its_unit_again_and_again", timer),
+            test("a_path_on_a_dead_file_system_stops_nothing_else", dead_path),
             test("a_missed_time_is_made_up_for_after_a_boot", missed),
             test("sockets_of_all_kinds_reach_their_unit", sockets),
             test("a_service_runs_as_its_user_in_its_directories", user),
@@ -283,6 +284,26 @@ fn timer() -> Result<Outcome> {
         ensure!(timers["utc_offset"] == 32_400, "{timers}");
         ensure!(list[2]["next_ms"] == 4_086_558_000_000_i64, "{timers}");
     }
+    Ok(Outcome::Passed)
+}
+
+fn dead_path() -> Result<Outcome> {
+    let mut ns = start(&[("a", SLEEPER)])?;
+    run::quiet(&mut ns.inside(&["/bin/busybox", "mkdir", "/srv"])?)?;
+    let _server = mount_dead(&ns, "/srv")?;
+    for (name, watched) in [("hangs", "/srv/deep/flag"), ("lives", "/run/go")] {
+        let file = path(&ns, &format!("/etc/rinit/services/{name}.toml"))?;
+        let text = format!("schema = 1\n{SLEEPER}[[path]]\nexists = \"{watched}\"\n");
+        std::fs::write(file, text)?;
+    }
+    call(&ns, "Apply", &json!({}))?;
+    std::fs::write(path(&ns, "/run/go")?, "")?;
+    until(&ns, "the other unit is started", || {
+        Ok(unit(&ns, "lives")?["state"] == "up")
+    })?;
+    ensure!(unit(&ns, "hangs")?["state"] == "down");
+    call(&ns, "Power", &json!({ "action": "poweroff" }))?;
+    ensure!(ns.wait_end(2 * SOON)? == End::PowerOff);
     Ok(Outcome::Passed)
 }
 

@@ -153,6 +153,7 @@ impl Init {
                 Work::Container(_) => "container",
             };
             let said = self.all.hands.status(*unit);
+            let watches = self.watchers.of(*unit, &definition.paths);
             UnitStatus {
                 name: definition.name.to_string(),
                 kind: kind.to_owned(),
@@ -164,6 +165,7 @@ impl Init {
                 restarts: record.restarts,
                 description: definition.description.to_string(),
                 next_start_ms: starts.get(unit).copied(),
+                watches: (!watches.is_empty()).then_some(watches),
             }
         };
         UnitList {

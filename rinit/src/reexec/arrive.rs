@@ -195,6 +195,9 @@ impl Init {
         }
         self.all.handle(Event::Time);
         self.adopt_timers();
+        // Another version may speak another language with its watcher.
+        let known = known && held.version == crate::init::VERSION;
+        self.resume_paths(held.watchers, known);
         if age == Age::Fresh {
             let before = held.version;
             self.voice.note(&format!(

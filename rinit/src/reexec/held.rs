@@ -13,6 +13,7 @@ use crate::init::{Init, Phase, Times};
 use crate::logs::HeldLogs;
 use crate::shutdown::Shutdown;
 use crate::supervisor::{HeldCore, UnitId};
+use crate::watch::HeldWatchers;
 
 /// See the module. A field that an older program did not write has its default.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +50,8 @@ pub(crate) struct Held {
     #[serde(default)]
     pub(crate) logs: HeldLogs,
     #[serde(default)]
+    pub(crate) watchers: HeldWatchers,
+    #[serde(default)]
     pub(crate) voice: Option<(Fd, Fd)>,
 }
 
@@ -76,6 +79,7 @@ impl Held {
         let runs = self.runs.iter().flat_map(HeldRun::descriptors);
         let voice = self.voice.iter().flat_map(|(read, write)| [*read, *write]);
         let own = self.logs.descriptors().chain(voice);
+        let own = own.chain(self.watchers.descriptors());
         let all = runs.chain(self.control.descriptors());
         all.chain(own.map(|fd| fd.0)).collect()
     }
@@ -106,6 +110,7 @@ impl Init {
             reasons: self.all.hands.verdict.clone(),
             control: self.control.hold(),
             logs: self.logs.hold(),
+            watchers: self.watchers.hold(),
             voice: self.voice.hold(),
         }
     }

@@ -189,7 +189,8 @@ impl Init {
     fn is_in_between(&self) -> bool {
         let hands = &self.all.hands;
         let waits = hands.kernel.is_flying() || hands.is_looking();
-        waits || self.is_reading() || self.timers.is_writing()
+        let paths = self.watchers.is_in_between();
+        waits || paths || self.is_reading() || self.timers.is_writing()
     }
 
     /// Comes back only with the reason why not.

@@ -34,6 +34,7 @@ pub(super) enum Says {
     OnFailure,
     OnSuccess,
     Times,
+    Watches,
 }
 
 impl Says {
@@ -56,6 +57,7 @@ impl Says {
             Self::OnFailure => "on failure starts",
             Self::OnSuccess => "on success starts",
             Self::Times => "has a timer for",
+            Self::Watches => "watches paths for",
         }
     }
 
@@ -66,7 +68,7 @@ impl Says {
 
     /// Without the other one this one makes no sense.
     pub(super) fn is_vital(self) -> bool {
-        self.is_hard() || self == Self::Times
+        self.is_hard() || matches!(self, Self::Times | Self::Watches)
     }
 
     /// The plan's needs.
@@ -87,7 +89,7 @@ impl Says {
     /// The other one is started for it, now or later.
     pub(super) fn starts(self) -> bool {
         self.is_need()
-            || matches!(self, Self::Wants | Self::Times)
+            || matches!(self, Self::Wants | Self::Times | Self::Watches)
             || self.tie().is_some_and(TieKind::starts)
     }
 
@@ -108,7 +110,8 @@ impl Says {
             | Self::After
             | Self::Before
             | Self::SoftAfter
-            | Self::Times => None,
+            | Self::Times
+            | Self::Watches => None,
         }
     }
 }
@@ -116,6 +119,7 @@ impl Says {
 /// Everything one file says.
 pub(super) fn edges(file: &UnitFile) -> Vec<Edge> {
     let deps = &file.deps;
+    let watched: Vec<_> = file.path.iter().filter_map(|p| p.unit.clone()).collect();
     let timed: Vec<_> = file.timer.iter().filter_map(|t| t.unit.clone()).collect();
     [
         (Says::Needs, &deps.needs),
@@ -134,6 +138,7 @@ pub(super) fn edges(file: &UnitFile) -> Vec<Edge> {
         (Says::OnFailure, &file.on.failure),
         (Says::OnSuccess, &file.on.success),
         (Says::Times, &timed),
+        (Says::Watches, &watched),
     ]
     .into_iter()
     .flat_map(|(says, names)| {

@@ -3,8 +3,8 @@
 use crate::UnitName;
 use crate::logs::{Rate, Rules};
 use crate::plan::{
-    Condition, Container, Exec, Gate, Policy, Reload, Restart, Socket, Test, Timer, Unit,
-    UnitIndex, Work,
+    Condition, Container, Exec, Gate, Looks, Path, Policy, Reload, Restart, Socket, Test, Timer,
+    Unit, UnitIndex, Work,
 };
 use crate::units::{self, Activate, Kind, RestartPolicy, UnitFile, Weight};
 
@@ -14,6 +14,8 @@ const START_TIMEOUT: u64 = 90_000;
 const UMASK: u32 = 0o022;
 /// Permissions of a socket when the file does not say.
 const SOCKET_MODE: u32 = 0o666;
+/// Permissions of folders that are made when the file does not say.
+const FOLDER_MODE: u32 = 0o755;
 /// Connections that wait when the file does not say.
 const BACKLOG: u16 = 128;
 /// Smallest file of a log that is turned over.
@@ -55,6 +57,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         }),
         sockets: file.socket.iter().map(|s| socket(name, s)).collect(),
         timers: file.timer.iter().map(timer).collect(),
+        paths: file.path.iter().map(path).collect(),
     }
 }
 
@@ -270,5 +273,32 @@ fn timer(from: &units::Timer) -> Timer {
         fixed_jitter: from.fixed_jitter,
         persistent: from.persistent,
         on_clock_change: from.on_clock_change,
+    }
+}
+
+/// The entry; its unit has no number yet.
+fn path(from: &units::Path) -> Path {
+    let looks = |(key, paths): (&str, &[String])| -> Vec<(Looks, Box<str>)> {
+        let what = match key {
+            "exists" => Looks::Exists,
+            "glob" => Looks::Glob,
+            "modified" => Looks::Modified,
+            "not_empty" => Looks::NotEmpty,
+            _ => Looks::Changed,
+        };
+        paths
+            .iter()
+            .map(|path| (what, path.as_str().into()))
+            .collect()
+    };
+    let mode = from.mode.as_ref();
+    let mode = mode.and_then(|mode| units::octal(mode.get_ref()));
+    Path {
+        unit: UnitIndex::MAX,
+        looks: from.all().into_iter().flat_map(looks).collect(),
+        mkdir: from.mkdir.then_some(mode.unwrap_or(FOLDER_MODE)),
+        limit: from.limit.count,
+        window: from.limit.window.0,
+        pause: from.limit.pause.0,
     }
 }

@@ -225,13 +225,20 @@ impl Draft {
         }
     }
 
-    /// Gives each timer the number of the unit that it starts: its own, or the one named there.
-    fn aim_timers(&mut self, own: UnitIndex, numbers: &BTreeMap<UnitName, UnitIndex>) {
-        let named = self.edges.iter().filter(|edge| edge.says == Says::Times);
-        let mut named = named.map(|edge| numbers.get(&edge.to).copied());
+    /// Gives timers and paths the number of the unit that they start: its own, or the one named there.
+    fn aim(&mut self, own: UnitIndex, numbers: &BTreeMap<UnitName, UnitIndex>) {
+        let named = |says: Says| {
+            let edges = self.edges.iter().filter(move |edge| edge.says == says);
+            edges.map(|edge| numbers.get(&edge.to).copied().unwrap_or(own))
+        };
+        let (mut timed, mut watched) = (named(Says::Times), named(Says::Watches));
         for (timer, file) in self.unit.timers.iter_mut().zip(&self.parsed.timer) {
-            let other = file.unit.as_ref().and_then(|_| named.next().flatten());
+            let other = file.unit.as_ref().and_then(|_| timed.next());
             timer.unit = other.unwrap_or(own);
+        }
+        for (path, file) in self.unit.paths.iter_mut().zip(&self.parsed.path) {
+            let other = file.unit.as_ref().and_then(|_| watched.next());
+            path.unit = other.unwrap_or(own);
         }
     }
 
@@ -290,7 +297,7 @@ fn resolve(mut drafts: Drafts) -> Vec<Unit> {
         .collect();
     let mut links: BTreeMap<UnitIndex, Links> = BTreeMap::new();
     for (index, draft) in (0..).zip(drafts.values_mut()) {
-        draft.aim_timers(index, &numbers);
+        draft.aim(index, &numbers);
         for edge in &draft.edges {
             let Some(other) = numbers.get(&edge.to).copied() else {
                 continue;

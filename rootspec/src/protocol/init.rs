@@ -133,6 +133,9 @@ pub struct UnitStatus {
     /// When a timer starts it next, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<i64>,
+    /// What it watches (`[[path]]`), an entry each, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watches: Option<Vec<String>>,
 }
 
 /// All timers.

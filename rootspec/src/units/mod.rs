@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `listen` | where a unit listens |
+//! | `path` | what happens in the file system and starts a unit |
 //! | `timer` | when a unit is started by time |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `ready` | when a unit is ready |
@@ -23,6 +24,7 @@ mod care;
 mod fill;
 mod layers;
 mod listen;
+mod path;
 mod read;
 mod ready;
 mod recourse;
@@ -44,6 +46,7 @@ pub use care::{Health, Remedy, Watchdog};
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
+pub use path::Path;
 pub(crate) use read::octal;
 pub use read::{parse, read};
 pub use ready::{NotifyFrom, Ready, ReadyMode};
@@ -127,6 +130,9 @@ pub struct UnitFile {
     /// Times that start it, or another unit.
     #[serde(default)]
     pub timer: Vec<Timer>,
+    /// Paths that start it, or another unit.
+    #[serde(default)]
+    pub path: Vec<Path>,
     /// The container it is.
     pub container: Option<Spanned<Container>>,
 }

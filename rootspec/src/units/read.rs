@@ -185,6 +185,16 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
             wrong.push((format!("restart.always_on.{number}"), words));
         }
     }
+    for (number, path) in unit.path.iter().enumerate() {
+        for (key, words) in path.wrong() {
+            let path = format!("path.{number}.{key}");
+            wrong.push((path.trim_end_matches('.').to_owned(), words));
+        }
+    }
+    let paths: usize = unit.path.iter().map(super::Path::count).sum();
+    if paths > super::path::MOST {
+        wrong.push(("path".to_owned(), "expected at most 32 paths in all"));
+    }
     let dirs = &unit.dirs;
     for (key, names) in [
         ("run", &dirs.run),

@@ -14,10 +14,14 @@ use tests::tier::Outcome;
 /// A key that no table will ever have.
 const NO_KEY: &str = "zzzzzzzzzzzz";
 /// Keys that a table must have, so that another one of it can be shown.
-const MUST: [(&str, &[&str]); 8] = [
+const MUST: [(&str, &[&str]); 9] = [
     ("exec", &["start = \"/x\""]),
     ("container", &["bundle = \"/b\""]),
     ("socket", &["listen = \"stream:/s\""]),
+    (
+        "path",
+        &["exists = \"/a\"", "changed = \"/a\"", "mkdir = true"],
+    ),
     ("timer", &["calendar = \"daily\""]),
     ("tty", &["path = \"/t\""]),
     ("watchdog", &["interval = \"30s\""]),
@@ -174,12 +178,13 @@ pub(crate) fn unit(table: &str, lines: &[String]) -> String {
         }
         "exec" => format!("schema = 1\n[exec]\n{inside}\n"),
         "container" => format!("schema = 1\nkind = \"container\"\n[container]\n{inside}\n"),
-        "socket" | "timer" => {
+        "socket" | "timer" | "path" => {
             format!("schema = 1\n[exec]\n{exec}\n[[{table}]]\n{inside}\n")
         }
-        inner if inner.starts_with("socket.") => {
-            let socket = must("socket").join("\n");
-            format!("schema = 1\n[exec]\n{exec}\n[[socket]]\n{socket}\n[{inner}]\n{inside}\n")
+        inner if inner.starts_with("socket.") || inner.starts_with("path.") => {
+            let outer = inner.split('.').next().unwrap_or_default();
+            let own = must(outer).join("\n");
+            format!("schema = 1\n[exec]\n{exec}\n[[{outer}]]\n{own}\n[{inner}]\n{inside}\n")
         }
         _ => format!("schema = 1\n[exec]\n{exec}\n[{table}]\n{inside}\n"),
     }

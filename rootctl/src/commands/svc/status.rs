@@ -51,6 +51,9 @@ fn rows(unit: &UnitStatus) -> Vec<Vec<Cell>> {
     let next = unit.next_start_ms;
     let next = next.map(|next| super::timers::ahead(next, super::timers::now()));
     add("next start", next.unwrap_or_default());
+    for watched in unit.watches.iter().flatten() {
+        add("watches", watched.clone());
+    }
     add("text", unit.description.clone());
     rows
 }

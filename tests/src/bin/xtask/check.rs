@@ -33,6 +33,7 @@ const KERNEL_TESTS: &[&str] = &[
     "sandbox",
     "ties",
     "rules",
+    "paths",
     "boot_plan",
     "apply",
     "stage",
