@@ -21,18 +21,7 @@ const RESERVE: u64 = 32 << 20;
 pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
     let name = name(ask.name.as_deref())?;
     let note = note(ask.note.clone())?;
-    let roles = session.roles();
-    let from = match &ask.from {
-        Some(target) => session.resolve(target)?,
-        None => match roles.booted.or(roles.good) {
-            Some(id) => id,
-            None => {
-                return Guard::usage("there is neither a running nor a good snapshot to copy")
-                    .next("rootctl snap new --from N")
-                    .err();
-            }
-        },
-    };
+    let from = session.resolve_or_own(ask.from.as_deref(), "rootctl snap new --from N")?;
     let parent = session.whole(from)?.clone();
     let place = place(session, ask)?;
     must_be_subvolume(parent.image.is_some(), from)?;

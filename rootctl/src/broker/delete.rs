@@ -1,7 +1,7 @@
 //! `snap delete`: never what runs, boots next or is kept; never a number a second time. What is deleted lies in the trash
 //! until somebody wants its room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use rootspec::SnapshotId;
@@ -62,13 +62,18 @@ fn named(session: &Session, ask: &Delete, now: bool) -> Result<(Vec<SnapshotId>,
 
 /// A snapshot and everything below it in the tree.
 fn with_all_below(id: SnapshotId, session: &Session) -> Vec<SnapshotId> {
+    let mut below: BTreeMap<SnapshotId, Vec<SnapshotId>> = BTreeMap::new();
+    for entry in &session.entries {
+        if let Some(above) = living_parent(entry, &session.entries) {
+            below.entry(above).or_default().push(entry.id);
+        }
+    }
     let mut all = vec![id];
-    let mut seen = BTreeSet::from([id]);
     let mut at = 0;
     while let Some(above) = all.get(at).copied() {
-        let entries = session.entries.iter();
-        let below = entries.filter(|entry| living_parent(entry, &session.entries) == Some(above));
-        all.extend(below.map(|entry| entry.id).filter(|id| seen.insert(*id)));
+        let found = below.remove(&above).unwrap_or_default().into_iter();
+        // Every other one is in one list only.
+        all.extend(found.filter(|other| *other != id));
         at += 1;
     }
     all

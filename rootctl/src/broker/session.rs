@@ -141,6 +141,19 @@ impl Session {
         })
     }
 
+    /// Finds the snapshot that is meant, where nothing named means the running one, else the good one. `next` is the command
+    /// that names one.
+    pub(crate) fn resolve_or_own(&self, target: Option<&str>, next: &str) -> Result<SnapshotId> {
+        let roles = self.roles();
+        match (target, roles.booted.or(roles.good)) {
+            (Some(target), _) => self.resolve(target),
+            (None, Some(id)) => Ok(id),
+            (None, None) => Guard::usage("there is neither a running nor a good snapshot")
+                .next(next)
+                .err(),
+        }
+    }
+
     /// The entry of a snapshot that exists.
     pub(crate) fn entry(&self, id: SnapshotId) -> Result<&Entry> {
         self.entries

@@ -11,6 +11,7 @@ use rootspec::trial::{Phase, Trial};
 use crate::deploy::plan;
 use crate::esp;
 use crate::guard;
+use crate::roles::Roles;
 use crate::session::Session;
 use crate::store::list::{Entry, living_parent};
 use crate::store::{edits, trash};
@@ -190,6 +191,7 @@ pub(crate) fn compare(session: &Session) -> Result<Vec<Problem>> {
 
 /// All snapshots, or all deleted ones.
 pub(crate) fn list(session: &Session, ask: &List) -> Result<SnapshotList> {
+    let roles = session.roles();
     let snapshots = if ask.deleted == Some(true) {
         let deleted = trash::all(&session.store)?;
         deleted
@@ -200,7 +202,7 @@ pub(crate) fn list(session: &Session, ask: &List) -> Result<SnapshotList> {
         session
             .entries
             .iter()
-            .map(|e| describe(session, e))
+            .map(|entry| described(session, &roles, entry))
             .collect()
     };
     Ok(SnapshotList { snapshots })
@@ -244,6 +246,11 @@ pub(crate) fn history(session: &Session, ask: &One) -> Result<SnapshotList> {
 
 /// A snapshot.
 pub(crate) fn describe(session: &Session, entry: &Entry) -> Snapshot {
+    described(session, &session.roles(), entry)
+}
+
+/// The same, where the roles are known: they are looked for among all snapshots.
+fn described(session: &Session, roles: &Roles, entry: &Entry) -> Snapshot {
     let meta = entry.meta.as_ref();
     let origin = meta.map(|m| &m.origin);
     Snapshot {
@@ -259,14 +266,13 @@ pub(crate) fn describe(session: &Session, entry: &Entry) -> Snapshot {
         kernel: meta
             .and_then(|m| m.kernel.as_ref())
             .map(|k| k.release.clone()),
-        marks: marks(session, entry),
+        marks: marks(session, roles, entry),
         damage: entry.damage.clone(),
         deleted: None,
     }
 }
 
-fn marks(session: &Session, entry: &Entry) -> Vec<String> {
-    let roles = session.roles();
+fn marks(session: &Session, roles: &Roles, entry: &Entry) -> Vec<String> {
     let state = session.current();
     let is = |id: Option<SnapshotId>| id == Some(entry.id);
     let trial = state

@@ -94,18 +94,7 @@ impl Three {
 
 /// Whose live `/etc` is meant: by default the running one, else that of the good snapshot. It is there.
 pub(super) fn whose(session: &Session, target: Option<&str>) -> Result<SnapshotId> {
-    let roles = session.roles();
-    let id = match target {
-        Some(target) => session.resolve(target)?,
-        None => match roles.booted.or(roles.good) {
-            Some(id) => id,
-            None => {
-                return Guard::usage("there is neither a running nor a good snapshot")
-                    .next("rootctl etc status TARGET")
-                    .err();
-            }
-        },
-    };
+    let id = session.resolve_or_own(target, "rootctl etc status TARGET")?;
     must_be_own(session, id)?;
     if session.store.etc(id).is_dir() {
         return Ok(id);

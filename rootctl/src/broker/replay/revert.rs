@@ -81,18 +81,8 @@ pub(crate) fn revert(
 
 /// In a copy of which snapshot: one that has the change.
 fn ground(session: &Session, ask: &Revert, of: SnapshotId) -> Result<SnapshotId> {
-    let roles = session.roles();
-    let from = match &ask.from {
-        Some(target) => session.resolve(target)?,
-        None => match roles.booted.or(roles.good) {
-            Some(id) => id,
-            None => {
-                return Guard::usage("there is neither a running nor a good snapshot to copy")
-                    .next(format!("rootctl snap revert {of} --from TARGET"))
-                    .err();
-            }
-        },
-    };
+    let next = format!("rootctl snap revert {of} --from TARGET");
+    let from = session.resolve_or_own(ask.from.as_deref(), &next)?;
     let meta = session.whole(from)?;
     must_be_subvolume(meta.image.is_some(), from)?;
     if from == of || meta.content().contains(&of) {

@@ -142,14 +142,14 @@ fn must_have(file: &Path, size: Option<u64>) -> Result<()> {
     }
 }
 
-/// Nearest ancestor that still exists: the tree survives deleted inner nodes.
+/// Nearest ancestor that still exists, among `all` in the order of their numbers: the tree survives deleted inner nodes.
 pub(crate) fn living_parent(entry: &Entry, all: &[Entry]) -> Option<SnapshotId> {
     let meta = entry.meta.as_ref()?;
     meta.parent
         .iter()
         .chain(&meta.lineage)
         .copied()
-        .find(|id| *id != entry.id && all.iter().any(|other| other.id == *id))
+        .find(|id| *id != entry.id && all.binary_search_by_key(id, |other| other.id).is_ok())
 }
 
 #[cfg(test)]
