@@ -377,10 +377,28 @@ pub struct Conduct {
     pub always_on: Exits,
     /// What follows for the system as a whole when it was restarted too often.
     pub on_limit: Recourse,
+    /// What it gets when it has not ended in time.
+    pub last_signal: LastSignal,
+    /// SIGHUP follows the signal that asks it to end.
+    pub hup: bool,
+    /// Before the last signal its main process gets SIGABRT.
+    pub abort: bool,
     /// When it has failed for good.
     pub on_failure: Recourse,
     /// When it has ended by itself and well; a oneshot: when it is up.
     pub on_success: Recourse,
+}
+
+/// The signal after which nothing is expected any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LastSignal {
+    /// SIGKILL.
+    #[default]
+    Kill,
+    /// None: it is waited for, until the system goes down.
+    Nothing,
+    /// This one; SIGKILL comes after it.
+    Other(i32),
 }
 
 /// What is usual.
@@ -388,6 +406,9 @@ static USUAL: Conduct = Conduct {
     never_on: Exits::none(),
     always_on: Exits::none(),
     on_limit: Recourse::None,
+    last_signal: LastSignal::Kill,
+    hup: false,
+    abort: false,
     on_failure: Recourse::None,
     on_success: Recourse::None,
 };

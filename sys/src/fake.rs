@@ -555,8 +555,9 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn signal_session(&mut self, pid: u32, signal: i32) {
+    fn signal_session(&mut self, pid: u32, signal: i32) -> bool {
         self.deliver(pid, signal);
+        true
     }
 
     fn reap(&mut self) -> Option<Dead> {

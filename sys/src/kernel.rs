@@ -162,8 +162,8 @@ pub trait Kernel {
     /// # Errors
     /// It is gone.
     fn signal(&mut self, pid: u32, signal: i32) -> Result<()>;
-    /// Signals the session that a process of ours was started as, where there is no cgroup to do it.
-    fn signal_session(&mut self, pid: u32, signal: i32);
+    /// Signals the session that a process of ours was started as, where there is no cgroup to do it. False: there is none.
+    fn signal_session(&mut self, pid: u32, signal: i32) -> bool;
     /// Collects one dead child.
     fn reap(&mut self) -> Option<Dead>;
     /// Asks to be woken at this time at the latest.
@@ -562,8 +562,8 @@ impl Kernel for Linux {
         }
     }
 
-    fn signal_session(&mut self, pid: u32, signal: i32) {
-        process::signal_session(pid, signal);
+    fn signal_session(&mut self, pid: u32, signal: i32) -> bool {
+        process::signal_session(pid, signal)
     }
 
     fn reap(&mut self) -> Option<Dead> {

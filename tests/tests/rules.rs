@@ -27,6 +27,8 @@ fn main() -> std::process::ExitCode {
             test("a_trial_that_is_not_well_is_rejected", gate),
             test("a_policy_tells_a_signal_from_an_exit_code", policy),
             test("who_needs_it_goes_round_with_it", round),
+            test("a_stop_is_for_whom_it_is_meant", kills),
+            test("who_is_not_to_be_killed_is_waited_for", waited),
             test(
                 "a_failure_has_the_machine_rebooted_twice_and_then_stays",
                 reboots,
@@ -311,5 +313,67 @@ fn asking_trial() -> Result<Outcome> {
     let mut inside = Inside::launch(&[("web", &text), ("shell", &daemon("shell"))], trial)?;
     inside.ns.console.expect("REJECTED web failed", SOON)?;
     ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+/// A main process, a child in its process group, and one that has left that; `trap` is what all of them do first.
+fn family(keys: &str, trap: &str) -> Result<Inside> {
+    let member = |name: &str, more: &str| {
+        format!("{trap}\necho {name} $$ >> /run/family\n{more}\nwhile :; do sleep 0.1; done\n")
+    };
+    let text = format!(
+        "[exec]\nstart = [\"/bin/sh\", \"/etc/family\"]\n[stop]\ntimeout = \"1s\"\n{keys}\n"
+    );
+    let main = member("main", "sh /etc/near &\nbusybox setsid sh /etc/far &");
+    let inside = Inside::start_with(&[("web", &text)], |recipe| {
+        recipe
+            .text("/etc/family", &main)
+            .text("/etc/near", &member("near", ""))
+            .text("/etc/far", &member("far", ""))
+    })?;
+    inside.until("all run", || Ok(runs(&inside)?.len() == 3))?;
+    Ok(inside)
+}
+
+/// Who of them runs.
+fn runs(inside: &Inside) -> Result<Vec<String>> {
+    let text = inside.read("/run/family")?;
+    let mut alive = Vec::new();
+    for (name, pid) in text.lines().filter_map(|line| line.split_once(' ')) {
+        let stat = inside.read(&format!("/proc/{pid}/stat"));
+        if stat.is_ok_and(|stat| !stat.contains(") Z ")) {
+            alive.push(name.to_owned());
+        }
+    }
+    alive.sort_unstable();
+    Ok(alive)
+}
+
+fn kills() -> Result<Outcome> {
+    for (kill, left) in [
+        ("cgroup", &[][..]),
+        ("mixed", &[]),
+        ("group", &["far"]),
+        ("main", &["far", "near"]),
+    ] {
+        let inside = family(&format!("kill = \"{kill}\""), "")?;
+        inside.call("Stop", &json!({ "units": ["web"] }))?;
+        inside.until(&format!("{kill} has done its work"), || {
+            Ok(runs(&inside)? == left)
+        })?;
+        ensure!(inside.unit("web")?["state"] == "down", "{kill}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn waited() -> Result<Outcome> {
+    let mut inside = family("final_signal = \"none\"", "trap : TERM")?;
+    inside.call("Stop", &json!({ "units": ["web"], "no_wait": true }))?;
+    // What is not to happen has no event: the time for it is over several times.
+    std::thread::sleep(Duration::from_secs(3));
+    ensure!(runs(&inside)?.contains(&"main".to_owned()));
+    ensure!(inside.unit("web")?["state"] == "stopping");
+    inside.call("Power", &json!({ "action": "poweroff", "force": true }))?;
+    ensure!(inside.ns.wait_end(SOON)? == End::PowerOff);
     Ok(Outcome::Passed)
 }

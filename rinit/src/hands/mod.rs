@@ -36,6 +36,8 @@ const REAP_AT_ONCE: usize = 256;
 const READ_AT_ONCE: usize = 16;
 /// SIGKILL.
 const KILL: i32 = 9;
+/// SIGHUP.
+const HUP: i32 = 1;
 
 /// What is open for one unit.
 #[derive(Debug)]
@@ -251,7 +253,22 @@ impl<K: Kernel> Hands<K> {
                 }
             }
             Action::KillGroup(id) => self.kill_group(id, inbox),
-            Action::KillMain(id) => self.kill_processes(id),
+            Action::KillMain(id) => {
+                let run = self.runs.at(id);
+                for pid in [run.main, run.helper, run.asker].into_iter().flatten() {
+                    self.kernel.signal(pid, KILL).ok();
+                }
+            }
+            Action::KillSession(id) => self.kill_processes(id),
+            Action::Last(id, signal) => {
+                // What is left of a mixed one, too, although only its main process was asked.
+                let kill = if unit.kill.spares_others() {
+                    unit.kill
+                } else {
+                    Kill::Cgroup
+                };
+                self.tell(id, kill, signal);
+            }
             Action::Release(id) => self.release(id, unit),
             Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
@@ -295,15 +312,27 @@ impl<K: Kernel> Hands<K> {
     }
 
     fn ask(&mut self, id: UnitId, unit: &Unit) {
+        self.tell(id, unit.kill, unit.stop_signal);
+        if unit.conduct().hup && unit.stop_signal != HUP {
+            self.tell(id, unit.kill, HUP);
+        }
+    }
+
+    /// Sends a signal to whom it is for.
+    fn tell(&mut self, id: UnitId, kill: Kill, signal: i32) {
         let run = self.runs.at_mut(id);
-        if let (Kill::Cgroup, Some(group)) = (unit.kill, &run.group) {
-            if self.kernel.signal_group(group, unit.stop_signal).is_ok() {
+        if let (Kill::Cgroup, Some(group)) = (kill, &run.group) {
+            if self.kernel.signal_group(group, signal).is_ok() {
                 return;
             }
         }
         for pid in [run.main, run.helper].into_iter().flatten() {
-            // Gone already: its end is on its way to us.
-            self.kernel.signal(pid, unit.stop_signal).ok();
+            // One that was adopted may lead no process group.
+            let told = kill == Kill::Group && self.kernel.signal_session(pid, signal);
+            if !told {
+                // Gone already: its end is on its way to us.
+                self.kernel.signal(pid, signal).ok();
+            }
         }
     }
 

@@ -295,6 +295,7 @@ fn meanwhile(old: Unit, new: &Unit) -> Unit {
         stop_signal: old.stop_signal,
         stop_timeout: old.stop_timeout,
         kill: old.kill,
+        conduct: old.conduct,
         care: old.care,
         sockets: old.sockets,
         ..new.clone()

@@ -82,6 +82,8 @@ pub(crate) enum Stage {
     Ask,
     /// Its main process was told to end at once, leaving a core dump.
     Abort,
+    /// It got its last signal but SIGKILL, or is waited for without one.
+    Last,
     /// It was killed.
     Kill,
     /// A command that comes afterwards, by number.
@@ -290,6 +292,10 @@ pub(crate) enum Action {
     KillGroup(UnitId),
     /// Kill the main process and helpers.
     KillMain(UnitId),
+    /// Kill them with their process groups.
+    KillSession(UnitId),
+    /// Send this signal to whom the stop would kill.
+    Last(UnitId, i32),
     /// Nothing of this run is needed any more.
     Release(UnitId),
     /// Tell when there is traffic.
@@ -314,6 +320,8 @@ impl Action {
             | Self::KillHelper(unit)
             | Self::KillGroup(unit)
             | Self::KillMain(unit)
+            | Self::KillSession(unit)
+            | Self::Last(unit, _)
             | Self::Release(unit)
             | Self::Arm(unit)
             | Self::Disarm(unit)

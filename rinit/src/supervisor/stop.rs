@@ -1,6 +1,6 @@
 //! From up to down: asked, killed, cleaned up.
 
-use rootspec::plan::{Kill, Ready, Reload, TieKind, Work};
+use rootspec::plan::{Kill, LastSignal, Ready, Reload, TieKind, Work};
 use sys::process::Exit;
 
 use super::again::Over;
@@ -9,6 +9,8 @@ use super::{Action, Core, State, UnitId, Wish};
 
 /// Even SIGKILL takes a while when a process hangs in the kernel. After so many milliseconds we go on without it.
 const KILL_PATIENCE: u64 = 10_000;
+/// SIGABRT.
+const ABRT: i32 = 6;
 /// How long sockets rest after their unit failed if they do not say, and upheld units too, in milliseconds.
 pub(super) const PAUSE: u64 = 30_000;
 
@@ -216,7 +218,7 @@ impl Core {
         let kill = self.unit(unit).kill;
         let record = self.records.at_mut(unit);
         record.next = Some(next);
-        if record.left && kill != Kill::Main {
+        if record.left && !kill.spares_others() {
             self.kill(unit, kill);
         } else {
             self.finish(unit);
@@ -243,7 +245,7 @@ impl Core {
         let record = self.records.at(unit);
         if record.is_alive() {
             self.ask(unit);
-        } else if record.left && kill != Kill::Main {
+        } else if record.left && !kill.spares_others() {
             // It ended by itself and left others behind: they get no further chance.
             self.kill(unit, kill);
         } else {
@@ -258,11 +260,36 @@ impl Core {
         self.actions.push(Action::Ask(unit));
     }
 
+    /// Whatever is left has no further chance but its last signal.
     fn kill(&mut self, unit: UnitId, kill: Kill) {
+        let signal = match self.unit(unit).conduct().last_signal {
+            LastSignal::Kill => return self.kill_at_once(unit, kill),
+            LastSignal::Nothing if self.closing => return self.kill_at_once(unit, kill),
+            LastSignal::Nothing => None,
+            LastSignal::Other(signal) => Some(signal),
+        };
+        self.set_state(unit, State::Stopping(Stage::Last), String::new());
+        self.set_timeout(unit, Clock::State, KILL_PATIENCE);
+        let action = signal.map(|signal| Action::Last(unit, signal));
+        self.actions.extend(action);
+    }
+
+    /// It is still there. Without a last signal it is waited for, as long as the system stays up.
+    fn last_overdue(&mut self, unit: UnitId, kill: Kill) {
+        let waits = self.unit(unit).conduct().last_signal == LastSignal::Nothing;
+        if waits && !self.closing {
+            self.set_timeout(unit, Clock::State, KILL_PATIENCE);
+        } else {
+            self.kill_at_once(unit, kill);
+        }
+    }
+
+    fn kill_at_once(&mut self, unit: UnitId, kill: Kill) {
         self.set_state(unit, State::Stopping(Stage::Kill), String::new());
         self.set_timeout(unit, Clock::State, KILL_PATIENCE);
         self.actions.push(match kill {
             Kill::Cgroup | Kill::Mixed => Action::KillGroup(unit),
+            Kill::Group => Action::KillSession(unit),
             Kill::Main => Action::KillMain(unit),
         });
     }
@@ -283,11 +310,11 @@ impl Core {
             // Whether it worked is seen by what is left.
             Stage::Command(_) if record.helper => {}
             Stage::Command(number) => self.stop_command(unit, number.saturating_add(1)),
-            Stage::Ask | Stage::Abort | Stage::Kill if record.is_alive() => {}
+            Stage::Ask | Stage::Abort | Stage::Last | Stage::Kill if record.is_alive() => {}
             Stage::Ask if record.left && kill == Kill::Mixed => self.kill(unit, kill),
-            Stage::Abort if record.left && kill != Kill::Main => self.kill(unit, kill),
-            Stage::Ask | Stage::Kill if record.left && kill != Kill::Main => {}
-            Stage::Ask | Stage::Abort | Stage::Kill => self.post(unit, 0),
+            Stage::Abort if record.left && !kill.spares_others() => self.kill(unit, kill),
+            Stage::Ask | Stage::Last | Stage::Kill if record.left && !kill.spares_others() => {}
+            Stage::Ask | Stage::Abort | Stage::Last | Stage::Kill => self.post(unit, 0),
             Stage::Post(_) | Stage::PostKill(_) if record.helper => {}
             Stage::Post(number) | Stage::PostKill(number) => {
                 self.post(unit, number.saturating_add(1));
@@ -300,7 +327,7 @@ impl Core {
         record.left = false;
         let (state, alive) = (record.state, record.is_alive());
         match state {
-            State::Stopping(stage @ (Stage::Ask | Stage::Abort | Stage::Kill)) => {
+            State::Stopping(stage @ (Stage::Ask | Stage::Abort | Stage::Last | Stage::Kill)) => {
                 self.stop_goes_on(unit, stage);
             }
             State::Starting(Step::Adopt) if matches!(self.unit(unit).ready, Ready::PidFile(_)) => {
@@ -343,7 +370,13 @@ impl Core {
     pub(super) fn stop_overdue(&mut self, unit: UnitId, stage: Stage) {
         let kill = self.unit(unit).kill;
         match stage {
+            Stage::Ask if self.unit(unit).conduct().abort && self.records.at(unit).main => {
+                let next = self.records.at_mut(unit).next.take();
+                let next = next.unwrap_or_else(|| Next::Down(String::new()));
+                self.abort(unit, next, ABRT);
+            }
             Stage::Command(_) | Stage::Ask | Stage::Abort => self.kill(unit, kill),
+            Stage::Last => self.last_overdue(unit, kill),
             Stage::Kill => {
                 let why = "it does not die, not even when killed".to_owned();
                 self.records.at_mut(unit).next = Some(Next::Failed(why));

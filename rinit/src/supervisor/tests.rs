@@ -5,6 +5,7 @@ mod care;
 mod commands;
 mod random;
 mod readiness;
+mod stops;
 mod ties;
 
 use rootspec::compile::{Source, compile};

@@ -1,7 +1,7 @@
 //! How a unit ends, where it says more about that than most.
 
 use crate::plan::{Conduct, Exits};
-use crate::units::{Exit, UnitFile};
+use crate::units::{Exit, OnTimeout, UnitFile};
 
 /// `None`: as usual, which is what nearly all units say.
 pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
@@ -9,6 +9,9 @@ pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
         never_on: exits(&file.restart.never_on),
         always_on: exits(&file.restart.always_on),
         on_limit: file.restart.on_limit.into(),
+        last_signal: file.stop.final_signal.0,
+        hup: file.stop.hup,
+        abort: file.stop.on_timeout == OnTimeout::Abort,
         on_failure: file.on.failure_action,
         on_success: file.on.success_action,
     };

@@ -14,6 +14,7 @@
 //! | `care` | whether a unit that is up is well |
 //! | `reload` | how a unit is told to read its settings again |
 //! | `recourse` | what its end means for the system as a whole |
+//! | `stop` | how it is stopped |
 //! | `sandbox`, `syscalls` | what a process may see and do |
 //! | `read` | text to [`UnitFile`], with errors that point at file, line and key |
 //!
@@ -30,6 +31,7 @@ mod ready;
 mod recourse;
 mod reload;
 mod sandbox;
+mod stop;
 mod syscalls;
 mod timer;
 mod value;
@@ -56,6 +58,7 @@ pub use sandbox::{
     Bind, Capability, Caps, Home, Private, Profile, Protect, Refusal, Sandbox, Seccomp, SecureBit,
     System, Tmpfs,
 };
+pub use stop::{FinalSignal, Kill, OnTimeout, Stop};
 pub use syscalls::Calls;
 pub(crate) use syscalls::DEFAULT as DEFAULT_CALLS;
 pub use timer::{Calendars, Timer};
@@ -395,40 +398,6 @@ pub enum Exit {
     Code(u8),
     /// By this signal.
     Signal(Signal),
-}
-
-/// `[stop]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Stop {
-    /// The signal that asks it to end.
-    pub signal: Signal,
-    /// How long it may take before it is killed.
-    pub timeout: Millis,
-    /// Who gets the signal and who is killed.
-    pub kill: Kill,
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self {
-            signal: Signal::TERM,
-            timeout: Millis(20_000),
-            kill: Kill::Cgroup,
-        }
-    }
-}
-
-/// Who is signalled and killed when a unit stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kill {
-    /// All of its processes get the signal; what is left is killed.
-    Cgroup,
-    /// The main process gets the signal; what is left is killed.
-    Mixed,
-    /// The main process only; others may outlive it.
-    Main,
 }
 
 /// `[gate]`: whether a new snapshot is good.

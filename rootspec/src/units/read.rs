@@ -394,6 +394,22 @@ mod tests {
     }
 
     #[test]
+    fn a_last_signal_that_is_none_names_its_line() {
+        complain(&[
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\nfinal_signal = \"never\"\n",
+                5,
+                "or \"none\", found \"never\"",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\non_timeout = \"abrt\"\n",
+                5,
+                "did you mean \"abort\"",
+            ),
+        ]);
+    }
+
+    #[test]
     fn tables_of_other_programs_are_left_alone() {
         let text = format!(
             "{GOOD}[x-mine]\nanything = [1,\n2]\n[[x-more]]\na = 1\n[stop]\nsignal = \"INT\"\n"

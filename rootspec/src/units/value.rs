@@ -102,7 +102,7 @@ impl fmt::Debug for Signal {
     }
 }
 
-fn parse_signal(text: &str) -> Option<i32> {
+pub(super) fn parse_signal(text: &str) -> Option<i32> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     SIGNALS
         .iter()

@@ -582,11 +582,12 @@ pub fn signal_pid(pid: u32, number: i32) -> Result<()> {
     rustix::process::kill_process(target, signal).cannot("send", object)
 }
 
-/// Sends a signal to the session (and process group) that a process was started as by [`spawn`].
-pub fn signal_session(pid: u32, number: i32) {
-    if let Some(leader) = i32::try_from(pid).ok().filter(|pid| *pid > 1) {
+/// Sends a signal to the session (and process group) that a process was started as by [`spawn`]. False: there is none.
+pub fn signal_session(pid: u32, number: i32) -> bool {
+    match i32::try_from(pid).ok().filter(|pid| *pid > 1) {
         // SAFETY: no pointers; a group that is gone is no error to us.
-        unsafe { libc::kill(leader.saturating_neg(), number) };
+        Some(leader) => unsafe { libc::kill(leader.saturating_neg(), number) == 0 },
+        None => false,
     }
 }
 

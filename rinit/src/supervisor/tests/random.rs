@@ -7,7 +7,7 @@ use std::fmt::Write;
 use rootspec::compile::{Source, compile};
 use rootspec::held::Definitions;
 use rootspec::kept::Kept;
-use rootspec::plan::{Kill, Plan, Ready, TieKind};
+use rootspec::plan::{Plan, Ready, TieKind};
 use rootspec::protocol::init::{Deed, Step};
 use sys::process::Exit;
 
@@ -81,10 +81,12 @@ fn unit_file(dice: &mut Dice, count: usize) -> String {
             "on-abort",
             "on-watchdog",
         ]);
-        let kill = dice.of(&["cgroup", "mixed", "main"]);
+        let kill = dice.of(&["cgroup", "mixed", "group", "main"]);
+        let last = dice.of(&["KILL", "KILL", "QUIT", "none"]);
+        let late = dice.of(&["kill", "abort"]);
         writeln!(
             text,
-            "[stop]\nkill = \"{kill}\"\n[restart]\npolicy = \"{policy}\""
+            "[stop]\nkill = \"{kill}\"\nfinal_signal = \"{last}\"\non_timeout = \"{late}\"\n[restart]\npolicy = \"{policy}\""
         )
         .unwrap();
         if dice.percent(20) {
@@ -172,7 +174,7 @@ impl Sim {
     fn handle(&mut self, event: Event) {
         let shown = format!("{event:?}");
         for (unit, alive) in &mut self.alive {
-            alive.spares |= self.core.unit(*unit).kill == Kill::Main;
+            alive.spares |= self.core.unit(*unit).kill.spares_others();
         }
         self.core.handle(event, self.now);
         self.perform(&shown);
@@ -203,7 +205,8 @@ impl Sim {
                     self.end_all(unit);
                     self.due.push_back(Event::Emptied(unit));
                 }
-                Action::KillMain(_) => self.end_all(unit),
+                Action::KillMain(_) | Action::KillSession(_) => self.end_all(unit),
+                Action::Last(..) => self.asked.push(unit),
                 // It may have ended by itself, and that be on its way.
                 Action::EndAsking(_) => alive.asker = false,
                 Action::Adopt(_) => self.adopt(unit, after),
@@ -227,7 +230,7 @@ impl Sim {
         assert!(!*place, "{after}: a second {role:?} of {unit}");
         *place = true;
         let definition = self.core.unit(unit).clone();
-        self.alive.entry(unit).or_default().spares |= definition.kill == Kill::Main;
+        self.alive.entry(unit).or_default().spares |= definition.kill.spares_others();
         let exec = definition.exec().unwrap();
         let first = match (exec.condition.is_empty(), exec.start_pre.is_empty()) {
             (false, _) => Command::Condition(0),
