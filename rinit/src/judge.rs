@@ -130,7 +130,7 @@ fn sight(core: &Core, unit: UnitId) -> gate::Seen {
         (State::Up, _) if core.spoils_the_boot(unit) => Sight::Failed(record.reason.clone()),
         (State::Up, _) => Sight::Up(record.since),
         (State::Failed, _) => Sight::Failed(record.reason.clone()),
-        (State::Down, _) if record.skipped => Sight::Skipped,
+        (State::Down, _) if record.skipped || record.done => Sight::Skipped,
         (State::Down | State::Waiting | State::Starting(_), _)
         | (State::Stopping(_) | State::Backoff, Wish::Up | Wish::Down) => Sight::Pending,
     };
@@ -141,6 +141,7 @@ fn seen(core: &Core, unit: UnitId) -> Seen {
     let record = core.record(unit);
     match record.state {
         State::Up => Seen::Through,
+        State::Down if record.done => Seen::Through,
         // Down: skipped, or stopped by somebody.
         State::Failed | State::Down => Seen::Failed(record.reason.clone()),
         State::Waiting | State::Starting(_) | State::Stopping(_) | State::Backoff => Seen::Busy,

@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::calendar::Calendar;
 use crate::logs::Rules;
 use crate::setup::Setup;
-pub use crate::units::{Address, Carries, Kill, NotifyFrom, Output, Place, Recourse, Remedy};
+pub use crate::units::{
+    Address, Carries, Kill, Manual, NotifyFrom, Output, Place, Recourse, Remedy,
+};
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 11;
+pub const VERSION: u16 = 12;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -383,6 +385,16 @@ pub struct Conduct {
     pub hup: bool,
     /// Before the last signal its main process gets SIGABRT.
     pub abort: bool,
+    /// It stays up when its command has ended well; absent: if it is a oneshot.
+    pub remain: Option<bool>,
+    /// While there are others in its cgroup it stays up without its main process.
+    pub by_cgroup: bool,
+    /// It may be up for so long; absent: for ever.
+    pub max_runtime: Option<u64>,
+    /// What people may do with it.
+    pub manual: Manual,
+    /// It is stopped when nobody needs it any more.
+    pub only_if_needed: bool,
     /// When it has failed for good.
     pub on_failure: Recourse,
     /// When it has ended by itself and well; a oneshot: when it is up.
@@ -409,6 +421,11 @@ static USUAL: Conduct = Conduct {
     last_signal: LastSignal::Kill,
     hup: false,
     abort: false,
+    remain: None,
+    by_cgroup: false,
+    max_runtime: None,
+    manual: Manual::Both,
+    only_if_needed: false,
     on_failure: Recourse::None,
     on_success: Recourse::None,
 };
@@ -562,6 +579,13 @@ impl Unit {
     #[must_use]
     pub fn conduct(&self) -> &Conduct {
         self.conduct.as_deref().unwrap_or(&USUAL)
+    }
+
+    /// It stays up when its command has ended well.
+    #[must_use]
+    pub fn remains(&self) -> bool {
+        let oneshot = matches!(self.work, Work::Oneshot(_));
+        self.conduct().remain.unwrap_or(oneshot)
     }
 
     /// The surroundings of its processes; `None` for a group.

@@ -27,6 +27,8 @@ fn main() -> std::process::ExitCode {
             test("a_trial_that_is_not_well_is_rejected", gate),
             test("a_policy_tells_a_signal_from_an_exit_code", policy),
             test("who_needs_it_goes_round_with_it", round),
+            test("any_process_keeps_a_service_up_that_says_so", alive),
+            test("what_is_not_to_be_done_by_hand_is_refused", manual),
             test("a_stop_is_for_whom_it_is_meant", kills),
             test("who_is_not_to_be_killed_is_waited_for", waited),
             test(
@@ -375,5 +377,48 @@ fn waited() -> Result<Outcome> {
     ensure!(inside.unit("web")?["state"] == "stopping");
     inside.call("Power", &json!({ "action": "poweroff", "force": true }))?;
     ensure!(inside.ns.wait_end(SOON)? == End::PowerOff);
+    Ok(Outcome::Passed)
+}
+
+fn alive() -> Result<Outcome> {
+    let script = "sleep 100000 & sleep 1";
+    let text = format!(
+        "alive = \"cgroup\"\n[exec]\nstart = [\"/bin/sh\", \"-c\", \"{script}\"]\n[restart]\npolicy = \"no\"\n"
+    );
+    let short = text.replace("alive", "max_runtime = \"2s\"\nalive");
+    let inside = Inside::start(&[("web", &text), ("short", &short)])?;
+    inside.until("the main process has ended", || {
+        Ok(inside.unit("web")?["pid"].is_null())
+    })?;
+    ensure!(inside.unit("web")?["state"] == "up");
+    inside.until("the other one was up for long enough", || {
+        Ok(reason(&inside.unit("short")?) == "it was up for 2 s")
+    })?;
+    // The last process ends as one does.
+    let script = "busybox kill $(busybox pidof sleep)";
+    run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", script])?)?;
+    inside.until("it is over", || {
+        let unit = inside.unit("web")?;
+        Ok(unit["state"] == "down" && reason(&unit) == "its last process ended")
+    })?;
+    Ok(Outcome::Passed)
+}
+
+fn manual() -> Result<Outcome> {
+    let text = format!("manual = \"start\"\n{}", daemon("web"));
+    let inside = Inside::start(&[("web", &text)])?;
+    for method in ["Stop", "Restart"] {
+        let answer = inside.call(method, &json!({ "units": ["web"] }));
+        let why = answer.err().map(|why| format!("{why:#}"));
+        let words = "its file does not allow that (manual = \\\"start\\\")";
+        let plain = words.replace('\\', "");
+        ensure!(
+            why.as_ref()
+                .is_some_and(|why| why.contains(words) || why.contains(&plain)),
+            "{method}: {why:?}"
+        );
+    }
+    inside.call("Start", &json!({ "units": ["web"] }))?;
+    ensure!(inside.unit("web")?["state"] == "up");
     Ok(Outcome::Passed)
 }

@@ -256,6 +256,17 @@ impl Init {
             return Err(problem(error::BUSY, reason, None));
         }
         for unit in &units {
+            let definition = self.all.core.unit(*unit);
+            let manual = definition.conduct().manual;
+            if !manual.allows(verb) {
+                let (name, word) = (&definition.name, manual.word());
+                let reason = format!(
+                    "cannot {verb} {name}: its file does not allow that (manual = \"{word}\")"
+                );
+                return Err(problem(error::FAILED, reason, None));
+            }
+        }
+        for unit in &units {
             self.all.handle(event(*unit));
         }
         if asked.no_wait.unwrap_or_default() {

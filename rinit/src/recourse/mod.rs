@@ -235,7 +235,7 @@ impl Init {
         if record.is_some_and(|record| !record.is_settled()) {
             return;
         }
-        let up = record.is_some_and(|record| record.state == State::Up);
+        let up = record.is_some_and(|record| record.state == State::Up || record.done);
         let why = record.map(|record| record.reason.clone());
         let Some(Recoursing { call, .. }) = self.recourse.take() else {
             return;

@@ -15,8 +15,23 @@ impl Core {
         self.unit(unit).care.as_ref()?.health.as_ref()
     }
 
+    /// It was up for as long as it may be.
+    pub(super) fn life_over(&mut self, unit: UnitId) {
+        let (Some(most), State::Up) = (
+            self.unit(unit).conduct().max_runtime,
+            self.records.at(unit).state,
+        ) else {
+            return;
+        };
+        let most = crate::words::duration(most);
+        self.run_over(unit, Over::Trouble, format!("it was up for {most}"));
+    }
+
     /// It is up.
     pub(super) fn begin_caring(&mut self, unit: UnitId) {
+        if let Some(most) = self.unit(unit).conduct().max_runtime {
+            self.set_timeout(unit, Clock::Life, most);
+        }
         if self.unit(unit).care.is_none() {
             return;
         }
@@ -31,6 +46,7 @@ impl Core {
     pub(super) fn stop_caring(&mut self, unit: UnitId) {
         self.stop_asking(unit);
         self.set_deadline(unit, Clock::Watchdog, None);
+        self.set_deadline(unit, Clock::Life, None);
         let state = self.records.at(unit).state;
         if let Some(care) = &mut self.records.at_mut(unit).care {
             (care.misses, care.unwell) = (0, false);

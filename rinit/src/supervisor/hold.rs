@@ -82,8 +82,13 @@ impl Core {
             (Clock::Idle, idle),
             (Clock::Socket, socket),
         ];
-        let asks = record.care.as_ref().and_then(|care| care.due);
-        for (clock, due) in all.into_iter().chain([(Clock::Ask, asks)]) {
+        let care = record.care.as_deref();
+        let cares = [
+            (Clock::Ask, care.and_then(|care| care.due)),
+            (Clock::Watchdog, care.and_then(|care| care.watchdog)),
+            (Clock::Life, care.and_then(|care| care.life)),
+        ];
+        for (clock, due) in all.into_iter().chain(cares) {
             self.timers.extend(due.map(|due| (due, unit, clock)));
         }
         if self.records.at(unit).listen == Listen::Armed {

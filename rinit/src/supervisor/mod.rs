@@ -62,7 +62,7 @@ mod word;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use rootspec::plan::{Plan, Recourse, Tie, Unit};
+use rootspec::plan::{Plan, Recourse, Tie, TieKind, Unit};
 
 pub(crate) use change::Changeover;
 pub(crate) use hold::HeldCore;
@@ -295,6 +295,9 @@ impl Core {
                     self.begin_stop(unit);
                 }
             }
+            (Wish::Up, State::Up) if self.is_unneeded(unit) => {
+                self.wish_down(unit, "nobody needs it any more");
+            }
             (Wish::Up, State::Starting(_) | State::Up) if record.round => {
                 if self.may_stop(unit) {
                     self.leave(unit, Next::Again(0, String::new()));
@@ -383,13 +386,16 @@ impl Core {
                     .chain(&definition.wants)
                     .chain(&definition.after),
             );
+            all.extend(definition.tied_to(TieKind::Upholds));
         }
         for other in all {
             let record = self.records.at(other);
             let waits = match (record.wish, record.state) {
                 (Wish::Up, State::Waiting) => true,
                 (Wish::Down, State::Up | State::Starting(_)) => true,
-                (Wish::Up, State::Up | State::Starting(_)) => record.round,
+                (Wish::Up, State::Up | State::Starting(_)) => {
+                    record.round || self.unit(other).conduct().only_if_needed
+                }
                 (Wish::Up | Wish::Down, _) => false,
             };
             if waits {
@@ -424,9 +430,10 @@ impl Core {
             (Clock::Idle, ..) => idle,
             (Clock::Socket, ..) => socket,
             // Nobody cares for it: there is no deadline to be taken away.
-            (Clock::Ask | Clock::Watchdog, None, None) => return,
+            (Clock::Ask | Clock::Watchdog | Clock::Life, None, None) => return,
             (Clock::Ask, ..) => &mut record.care.get_or_insert_default().due,
             (Clock::Watchdog, ..) => &mut record.care.get_or_insert_default().watchdog,
+            (Clock::Life, ..) => &mut record.care.get_or_insert_default().life,
         };
         if let Some(old) = std::mem::replace(place, due) {
             self.timers.remove(&(old, unit, clock));
@@ -459,6 +466,7 @@ impl Core {
                 Clock::Socket => self.socket_pause_over(unit),
                 Clock::Ask => self.ask_due(unit),
                 Clock::Watchdog => self.hangs(unit),
+                Clock::Life => self.life_over(unit),
             }
         }
     }

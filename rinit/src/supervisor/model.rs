@@ -130,6 +130,8 @@ pub(crate) enum Clock {
     Ask,
     /// Of its next sign of life.
     Watchdog,
+    /// Of the time that it may be up.
+    Life,
 }
 
 /// One process of a unit.
@@ -372,6 +374,8 @@ pub(crate) struct Record {
     pub(crate) since: u64,
     /// Its start was skipped: a condition does not hold. Counts as met for those who need it.
     pub(crate) skipped: bool,
+    /// It is down because it did what it was for. Counts as met for those who need it.
+    pub(crate) done: bool,
     /// How often it was started again by itself.
     pub(crate) restarts: u32,
     /// How it came up the first time.
@@ -414,7 +418,7 @@ pub(crate) struct Record {
     pub(super) care: Option<Box<Care>>,
 }
 
-/// What is remembered about a unit that is asked how it is.
+/// What is remembered about a unit that is asked how it is, or may not be up for ever.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Care {
@@ -430,6 +434,7 @@ pub(super) struct Care {
     /// Time between signs of life, if it has told another one than its definition.
     pub(super) within: Option<u64>,
     pub(super) watchdog: Option<u64>,
+    pub(super) life: Option<u64>,
 }
 
 impl Record {

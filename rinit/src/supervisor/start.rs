@@ -79,7 +79,7 @@ impl Core {
             match record.state {
                 State::Up if record.round => path = Path::Blocked,
                 State::Up => {}
-                State::Down if record.skipped => {}
+                State::Down if record.skipped || record.done => {}
                 State::Failed => {
                     let why = &record.reason;
                     return Path::Hopeless(format!("needs {name}, which failed: {why}"));
@@ -367,6 +367,21 @@ impl Core {
         self.set_state(unit, State::Up, String::new());
         self.begin_caring(unit);
         self.arrived(unit);
+        let definition = self.unit(unit);
+        if let (Work::Oneshot(_), false) = (&definition.work, definition.remains()) {
+            self.be_done(unit);
+        }
+    }
+
+    /// It did what it was for. Nobody is told to stop because of that.
+    fn be_done(&mut self, unit: UnitId) {
+        let record = self.records.at_mut(unit);
+        if record.wish == Wish::Up {
+            record.wish = Wish::Down;
+            record.done = true;
+            record.parting = None;
+            self.leave(unit, Next::Down("done".to_owned()));
+        }
     }
 
     pub(super) fn start_overdue(&mut self, unit: UnitId) {

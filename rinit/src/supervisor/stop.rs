@@ -87,7 +87,7 @@ impl Core {
             }
             // Its program is short-lived: the runtime's start command has not ended yet.
             (State::Starting(Step::Launch), Role::Main) => {}
-            (State::Up, Role::Main) => self.run_over(unit, Over::Ended(exit), exit.to_string()),
+            (State::Up, Role::Main) => self.main_ended(unit, exit, left),
             (_, Role::Asker) => {}
             (State::Up, Role::Helper) => self.reload_ended(unit, exit, well),
             (State::Stopping(stage), _) => self.stop_goes_on(unit, stage),
@@ -98,6 +98,21 @@ impl Core {
                 }
             }
             (State::Waiting | State::Backoff | State::Starting(_), _) => {}
+        }
+    }
+
+    /// The main process of a unit that is up has ended.
+    fn main_ended(&mut self, unit: UnitId, exit: Exit, left: bool) {
+        let definition = self.unit(unit);
+        let well = self.ended_well(unit, exit);
+        if well && left && definition.conduct().by_cgroup {
+            return;
+        }
+        if !well || !definition.remains() {
+            return self.run_over(unit, Over::Ended(exit), exit.to_string());
+        }
+        if !left && !self.records.at(unit).is_alive() {
+            self.actions.push(Action::Release(unit));
         }
     }
 
@@ -201,11 +216,13 @@ impl Core {
             self.records.at_mut(unit).next = Some(next);
             return self.finish(unit);
         }
-        let oneshot = matches!(self.unit(unit).work, Work::Oneshot(_));
+        let remains = self.unit(unit).remains();
+        let by_cgroup = self.unit(unit).conduct().by_cgroup;
         let record = self.records.at_mut(unit);
         record.next = Some(next);
         // Only what is up can be asked: not what failed to start, and not what ended by itself.
-        let askable = record.state == State::Up && !record.helper && (record.main || oneshot);
+        let there = record.main || remains || by_cgroup && record.left;
+        let askable = record.state == State::Up && !record.helper && there;
         if askable {
             self.stop_command(unit, 0);
         } else {
@@ -242,8 +259,9 @@ impl Core {
     /// Whatever still runs is asked, or killed if that makes no sense any more.
     fn stop_rest(&mut self, unit: UnitId) {
         let kill = self.unit(unit).kill;
+        let by_cgroup = self.unit(unit).conduct().by_cgroup;
         let record = self.records.at(unit);
-        if record.is_alive() {
+        if record.is_alive() || by_cgroup && record.left {
             self.ask(unit);
         } else if record.left && !kill.spares_others() {
             // It ended by itself and left others behind: they get no further chance.
@@ -332,6 +350,10 @@ impl Core {
             }
             State::Starting(Step::Adopt) if matches!(self.unit(unit).ready, Ready::PidFile(_)) => {
                 self.left_nobody(unit);
+            }
+            State::Up if !alive && self.unit(unit).conduct().by_cgroup => {
+                let words = "its last process ended".to_owned();
+                self.run_over(unit, Over::Ended(Exit::Code(0)), words);
             }
             // What a oneshot left running has ended: its cgroup can go.
             State::Up if !alive => self.actions.push(Action::Release(unit)),

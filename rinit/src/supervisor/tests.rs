@@ -3,6 +3,7 @@
 mod again;
 mod care;
 mod commands;
+mod life;
 mod random;
 mod readiness;
 mod stops;

@@ -169,6 +169,22 @@ impl Core {
         })
     }
 
+    /// It is not to be up for its own sake, and all that would need it rest.
+    pub(super) fn is_unneeded(&self, unit: UnitId) -> bool {
+        if !self.unit(unit).conduct().only_if_needed {
+            return false;
+        }
+        let dependents = self.dependents.at(unit);
+        let edges = dependents.needed_by.iter().chain(&dependents.wanted_by);
+        let ties = [TieKind::Requires, TieKind::Upholds];
+        let tied = ties.into_iter().flat_map(|kind| self.tied(unit, kind));
+        edges.copied().chain(tied).all(|other| {
+            let record = self.records.at(other);
+            let rests = matches!(record.state, State::Down | State::Failed);
+            rests && record.wish == Wish::Down
+        })
+    }
+
     // Round.
 
     /// Stops and starts it in its turn; those who need it stay up meanwhile.

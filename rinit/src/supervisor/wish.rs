@@ -25,6 +25,7 @@ impl Core {
             let further = idle && record.first.began.is_some();
             if idle {
                 record.skipped = false;
+                record.done = false;
                 record.checked = false;
                 record.idled = false;
                 record.recent.clear();

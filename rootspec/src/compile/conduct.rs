@@ -1,7 +1,7 @@
 //! How a unit ends, where it says more about that than most.
 
 use crate::plan::{Conduct, Exits};
-use crate::units::{Exit, OnTimeout, UnitFile};
+use crate::units::{Alive, Exit, Kind, Millis, OnTimeout, UnitFile};
 
 /// `None`: as usual, which is what nearly all units say.
 pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
@@ -12,6 +12,13 @@ pub(super) fn lower(file: &UnitFile) -> Option<Box<Conduct>> {
         last_signal: file.stop.final_signal.0,
         hup: file.stop.hup,
         abort: file.stop.on_timeout == OnTimeout::Abort,
+        remain: file
+            .remain
+            .filter(|remain| *remain != (file.kind == Kind::Oneshot)),
+        by_cgroup: file.alive == Alive::Cgroup,
+        max_runtime: file.max_runtime.filter(|t| *t != Millis::OFF).map(|t| t.0),
+        manual: file.manual,
+        only_if_needed: file.stop_when_unneeded,
         on_failure: file.on.failure_action,
         on_success: file.on.success_action,
     };

@@ -84,6 +84,19 @@ pub struct UnitFile {
     /// Needs the unit `basic` first, if there is one.
     #[serde(default = "yes")]
     pub default_deps: bool,
+    /// It stays up when its command has ended well; the default is so for a oneshot.
+    pub remain: Option<bool>,
+    /// What keeps it up.
+    #[serde(default)]
+    pub alive: Alive,
+    /// It may be up for so long.
+    pub max_runtime: Option<Millis>,
+    /// What people may do with it.
+    #[serde(default)]
+    pub manual: Manual,
+    /// It is stopped when nobody needs it any more.
+    #[serde(default)]
+    pub stop_when_unneeded: bool,
     /// Other units.
     #[serde(default)]
     pub deps: Deps,
@@ -157,6 +170,56 @@ pub enum Kind {
     Group,
     /// An OCI container.
     Container,
+}
+
+/// What keeps a service up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alive {
+    /// Its main process.
+    #[default]
+    Main,
+    /// Any process in its cgroup.
+    Cgroup,
+}
+
+/// What people may do with a unit by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manual {
+    /// Start and stop it.
+    #[default]
+    Both,
+    /// Start it.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Neither.
+    None,
+}
+
+impl Manual {
+    /// Whether somebody may do what `verb` says: start, stop, restart or reload.
+    #[must_use]
+    pub fn allows(self, verb: &str) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Start => matches!(verb, "start" | "reload"),
+            Self::Stop => matches!(verb, "stop" | "reload"),
+            Self::None => verb == "reload",
+        }
+    }
+
+    /// Its word in unit files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::None => "none",
+        }
+    }
 }
 
 /// `[deps]`: names of other units.

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::fill::{Facts, fill};
 use super::layers::Layers;
-use super::{Kind, Millis, UnitFile};
+use super::{Alive, Kill, Kind, Millis, UnitFile};
 use crate::UnitName;
 use crate::spot::Spot;
 use crate::toml_value;
@@ -149,6 +149,29 @@ fn wrong_care(unit: &UnitFile) -> Vec<(Range<usize>, String)> {
     wrong
 }
 
+/// What is wrong with the keys that say how long it is up.
+fn wrong_life(unit: &UnitFile) -> Vec<(String, &'static str)> {
+    let mut wrong = Vec::new();
+    let stays = matches!(unit.kind, Kind::Service | Kind::Container);
+    if unit.max_runtime.is_some() && !stays {
+        let words = "only a service or container runs: for a oneshot say [ready] timeout";
+        wrong.push(("max_runtime".to_owned(), words));
+    }
+    if unit.remain.is_some() && !matches!(unit.kind, Kind::Service | Kind::Oneshot) {
+        let words = "only a service or oneshot has a command that ends: leave it out";
+        wrong.push(("remain".to_owned(), words));
+    }
+    if unit.alive == Alive::Cgroup {
+        let words = match (unit.kind, unit.stop.kill) {
+            (Kind::Service, Kill::Cgroup) => None,
+            (Kind::Service, _) => Some("it needs [stop] kill = \"cgroup\", which stops them all"),
+            _ => Some("only a service is kept up by its processes: leave it out"),
+        };
+        wrong.extend(words.map(|words| ("alive".to_owned(), words)));
+    }
+    wrong
+}
+
 /// Values that would have to be bent to be used, by their path.
 fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
     let mut wrong = Vec::new();
@@ -178,6 +201,7 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
             wrong.push((path.trim_end_matches('.').to_owned(), words));
         }
     }
+    wrong.extend(wrong_life(unit));
     let restart = &unit.restart;
     for (number, exit) in restart.always_on.iter().enumerate() {
         if restart.never_on.contains(exit) {
@@ -405,6 +429,37 @@ mod tests {
                 "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\non_timeout = \"abrt\"\n",
                 5,
                 "did you mean \"abort\"",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn how_long_it_is_up_makes_sense_or_names_its_line() {
+        complain(&[
+            (
+                "schema = 1\nkind = \"oneshot\"\nmax_runtime = \"5s\"\n[exec]\nstart = \"/x\"\n",
+                3,
+                "[ready] timeout",
+            ),
+            (
+                "schema = 1\nkind = \"group\"\nremain = false\n",
+                3,
+                "leave it out",
+            ),
+            (
+                "schema = 1\nalive = \"cgroup\"\n[exec]\nstart = \"/x\"\n[stop]\nkill = \"main\"\n",
+                2,
+                "kill = \"cgroup\"",
+            ),
+            (
+                "schema = 1\nkind = \"oneshot\"\nalive = \"cgroup\"\n[exec]\nstart = \"/x\"\n",
+                3,
+                "leave it out",
+            ),
+            (
+                "schema = 1\nmanual = \"stopp\"\n[exec]\nstart = \"/x\"\n",
+                2,
+                "did you mean \"stop\"",
             ),
         ]);
     }
