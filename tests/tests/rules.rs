@@ -44,13 +44,14 @@ fn main() -> std::process::ExitCode {
     )
 }
 
-/// Says its word, and when it is aborted or asked to end another one.
+/// Says its word and then that it is ready; when it is aborted or asked to end it says another one.
 fn daemon(name: &str) -> String {
     format!(
-        "[exec]\nstart = [\"/bin/sh\", \"-c\", 'echo up {name} >> /run/said; \
+        "[exec]\nstart = [\"/bin/sh\", \"-c\", '\
          trap \"echo aborted {name} >> /run/said; exit 1\" ABRT; \
-         trap \"echo down {name} >> /run/said; exit 0\" TERM; while :; do sleep 0.1; done']\n\
-         [ready]\nnotify_from = \"all\"\n[restart]\ndelay = \"10ms\"\n"
+         trap \"echo down {name} >> /run/said; exit 0\" TERM; \
+         echo up {name} >> /run/said; echo >&3; while :; do sleep 0.1; done']\n\
+         [ready]\nmode = \"fd\"\nnotify_from = \"all\"\n[restart]\ndelay = \"10ms\"\n"
     )
 }
 
