@@ -5,7 +5,7 @@
 //! work all the same, only limits do not.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,9 @@ const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
 /// Groups that are looked at in one go: far more than there are services, and a bound for one that makes groups without end.
 const MOST: usize = 1 << 16;
+
+/// Longest list of processes that is read, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// The tree below our own group.
 #[derive(Debug)]
@@ -301,9 +304,18 @@ impl Cgroups {
     }
 
     fn processes_at(&self, path: &str) -> Result<Vec<u32>> {
-        let mut text = String::new();
-        let mut file = File::from(self.read_file(path)?).take(1 << 20);
-        file.read_to_string(&mut text).cannot("read", path)?;
+        let file = self.read_file(path)?;
+        let mut text = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            let length = rustix::io::read(&file, &mut piece).cannot("read", path)?;
+            text.extend_from_slice(piece.get(..length).unwrap_or_default());
+            // The kernel stops short of a full buffer by less than a line, except at the end.
+            if length < piece.len() / 2 || text.len() > LONGEST {
+                break;
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
         // 0: a process of a namespace we do not see.
         Ok(text
             .lines()

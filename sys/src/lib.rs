@@ -15,6 +15,7 @@
 //! | `descriptors` | how many descriptors a process may have open |
 //! | `peek` | pipes: looking without taking |
 //! | `kernel` | the calls that supervision needs, as a trait; `fake` is its double for tests |
+//! | `memory` | giving memory back to the kernel |
 //! | `clock` | time since the kernel started |
 //! | `run` | starting a helper program and waiting for it |
 //! | `btrfs` | subvolumes, snapshots, their properties |
@@ -74,6 +75,7 @@ mod ioctl;
 pub mod kernel;
 pub mod listen;
 pub mod loopdev;
+pub mod memory;
 pub mod module;
 pub mod mount;
 pub mod mountinfo;

@@ -127,7 +127,14 @@ impl<K: Kernel> Hands<K> {
         if run.group.is_some() {
             return;
         }
-        let spare = self.spare_groups.remove(&id).map(Ok);
+        let mut spare = None;
+        if let Some(group) = self.spare_groups.remove(&id) {
+            if self.kernel.is_pristine(&group) {
+                spare = Some(Ok(group));
+            } else {
+                self.kernel.remove_group(group);
+            }
+        }
         let group = match spare.unwrap_or_else(|| self.kernel.make_group(&unit.name)) {
             Ok(group) => group,
             Err(error) => {

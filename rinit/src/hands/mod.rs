@@ -376,9 +376,9 @@ impl<K: Kernel> Hands<K> {
         let Some(group) = run.group.take() else {
             return;
         };
-        // The next run is to find neither limits, nor groups, nor anybody in it.
+        // The next run is to find neither limits nor anybody in it.
         let plain = |exec: &Exec| exec.cgroup.is_empty() && !exec.delegate;
-        if emptied && unit.exec().is_some_and(plain) && self.kernel.is_pristine(&group) {
+        if emptied && unit.exec().is_some_and(plain) {
             self.spare_groups.insert(id, group);
         } else {
             self.kernel.remove_group(group);

@@ -99,6 +99,8 @@ impl Init {
         self.spare.edition = edition;
         self.spare.definitions = Some(definitions);
         self.spare.state = Some(state);
+        // What was written took as much again in memory, and it follows the bursts of work.
+        sys::memory::give_back();
         Ok(())
     }
 }
