@@ -46,7 +46,7 @@ fn rebased() {
                   mkdir -m 710 /usr/own; echo x > /usr/own/x; ln -s ../app /usr/own/link; \
                   echo 'app:x:700:700::/:/bin/sh' >> /etc/passwd; rm /usr/lib/os-release; echo ID=app > /etc/os-release";
     change(&bench, "1", "app", script);
-    let script = "echo new > /usr/base; echo 'new:x:701:701::/:/bin/sh' >> /etc/passwd; mkdir /usr/own; echo y > /usr/own/y";
+    let script = "echo new > /usr/base; echo 'new:x:701:701::/:/bin/sh' >> /etc/passwd; mkdir -m 710 /usr/own; echo y > /usr/own/y";
     change(&bench, "1", "ground", script);
     let plan = bench.rootctl(&["rebase", "app", "--onto", "ground", "-n"]);
     plan.code(0).says(&["the change of 2 on 3, as 4", "paths"]);
