@@ -278,7 +278,12 @@ impl Init {
             |path| path.display().to_string().replace(" (deleted)", ""),
         );
         let watchdog = settings.watchdog.map(Guard::new);
-        let hands = Hands::new(kernel, plan.units.len(), &cmdline);
+        let mut hands = Hands::new(kernel, plan.units.len(), &cmdline);
+        let numbers = report.as_deref().filter(|_| first);
+        let numbers = numbers.and_then(rootspec::report::Numbers::of_report);
+        let snapshot = numbers.and_then(|numbers| numbers.snapshot);
+        hands.snapshot = snapshot.map(|id| id.to_string()).unwrap_or_default();
+        hands.trial = trial;
         let timers = Timers::new(&plan);
         let now = sys::timer::now();
         let log_max = settings.log_max;

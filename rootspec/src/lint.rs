@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::UnitName;
 use crate::compile::{Compiled, Files, Problem};
-use crate::plan::{Ask, Exec, Plan, Ready, Test, Tie, Unit, UnitIndex, Work};
+use crate::plan::{Ask, Exec, Fact, Plan, Ready, Tie, Unit, UnitIndex, Work};
 use crate::setup::What;
 
 /// What there is at a path.
@@ -223,10 +223,10 @@ impl Checks<'_> {
     /// A unit that is skipped for want of a file lacks nothing.
     fn conditions_hold(&self) -> bool {
         self.unit.conditions.iter().all(|condition| {
-            let Test::PathExists(path) = &condition.test else {
+            if condition.fact != Fact::PathExists || condition.must {
                 return true;
-            };
-            match (self.context.look)(path) {
+            }
+            match (self.context.look)(&condition.value) {
                 Found::Unknown => true,
                 found => (found == Found::Nothing) == condition.negated,
             }

@@ -17,7 +17,7 @@ pub use crate::units::{
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 12;
+pub const VERSION: u16 = 13;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -61,7 +61,7 @@ pub struct Unit {
     pub after: Vec<UnitIndex>,
     /// What ties it to other units beyond that.
     pub ties: Box<[Tie]>,
-    /// Must hold, else the start is skipped.
+    /// Must hold, else the start is skipped, or fails.
     pub conditions: Vec<Condition>,
     /// When it is ready.
     pub ready: Ready,
@@ -245,18 +245,96 @@ pub struct Container {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// What is looked at.
-    pub test: Test,
+    pub fact: Fact,
+    /// The value that it is about; empty where there is none.
+    pub value: Box<str>,
     /// It must not hold.
     pub negated: bool,
+    /// Else the start fails; if this is false it is skipped.
+    pub must: bool,
 }
 
-/// What a condition looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Test {
-    /// A path exists.
-    PathExists(Box<str>),
-    /// A word stands on the kernel command line.
-    Cmdline(Box<str>),
+/// What a condition looks at, by its key in unit files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// `path_exists`.
+    PathExists,
+    /// `path_glob`.
+    PathGlob,
+    /// `path_is_dir`.
+    PathIsDir,
+    /// `path_is_symlink`.
+    PathIsSymlink,
+    /// `path_is_mount`.
+    PathIsMount,
+    /// `path_is_rw`.
+    PathIsRw,
+    /// `dir_not_empty`.
+    DirNotEmpty,
+    /// `file_not_empty`.
+    FileNotEmpty,
+    /// `file_is_executable`.
+    FileIsExecutable,
+    /// `cmdline`.
+    Cmdline,
+    /// `kernel`.
+    Kernel,
+    /// `arch`.
+    Arch,
+    /// `host`.
+    Host,
+    /// `os_release`.
+    OsRelease,
+    /// `firmware`.
+    Firmware,
+    /// `security`.
+    Security,
+    /// `env`.
+    Env,
+    /// `controller`.
+    Controller,
+    /// `memory`.
+    Memory,
+    /// `cpus`.
+    Cpus,
+    /// `ac_power`.
+    AcPower,
+    /// `snapshot`.
+    Snapshot,
+    /// `try`.
+    Try,
+}
+
+impl Fact {
+    /// Its key in unit files.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::PathExists => "path_exists",
+            Self::PathGlob => "path_glob",
+            Self::PathIsDir => "path_is_dir",
+            Self::PathIsSymlink => "path_is_symlink",
+            Self::PathIsMount => "path_is_mount",
+            Self::PathIsRw => "path_is_rw",
+            Self::DirNotEmpty => "dir_not_empty",
+            Self::FileNotEmpty => "file_not_empty",
+            Self::FileIsExecutable => "file_is_executable",
+            Self::Cmdline => "cmdline",
+            Self::Kernel => "kernel",
+            Self::Arch => "arch",
+            Self::Host => "host",
+            Self::OsRelease => "os_release",
+            Self::Firmware => "firmware",
+            Self::Security => "security",
+            Self::Env => "env",
+            Self::Controller => "controller",
+            Self::Memory => "memory",
+            Self::Cpus => "cpus",
+            Self::AcPower => "ac_power",
+            Self::Snapshot => "snapshot",
+            Self::Try => "try",
+        }
+    }
 }
 
 /// When a unit is ready.

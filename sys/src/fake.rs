@@ -7,6 +7,7 @@ use std::io;
 use crate::error::{Result, SysError};
 use crate::kernel::{Kernel, Received};
 use crate::listen::ListenAt;
+use crate::probe::Probe;
 use crate::process::{Dead, Exit, Job, Stage, Wait};
 
 /// What a program does.
@@ -288,15 +289,16 @@ impl Kernel for Fake {
         self.paths.contains(path)
     }
 
-    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, FakeFd)> {
-        self.call("look for", paths.first().copied().unwrap_or_default())?;
+    fn look(&mut self, asked: &[(Probe, &str)], token: u64) -> Result<(u32, FakeFd)> {
+        let values: Vec<&str> = asked.iter().map(|(_, value)| *value).collect();
+        self.call("look for", values.first().copied().unwrap_or_default())?;
         self.next_pid = self.next_pid.saturating_add(1);
         let fd = FakeFd {
             channel: self.channel(),
             writes: false,
         };
         self.watched.insert(fd.channel, token);
-        if !paths.iter().any(|path| self.silent.contains(*path)) {
+        if !values.iter().any(|path| self.silent.contains(*path)) {
             let there = |path: &&str| {
                 if self.paths.contains(*path) {
                     b'1'
@@ -304,7 +306,7 @@ impl Kernel for Fake {
                     b'0'
                 }
             };
-            let answers: Vec<u8> = paths.iter().map(there).collect();
+            let answers: Vec<u8> = values.iter().map(there).collect();
             self.put(fd.channel, &answers);
         }
         Ok((self.next_pid, fd))

@@ -11,6 +11,7 @@ use crate::cgroup::{Cgroups, Group};
 use crate::epoll::{Epoll, Happening, Interest};
 use crate::error::{Cannot, Result, SysError};
 use crate::listen::ListenAt;
+use crate::probe::Probe;
 use crate::process::{self, Dead, Flight, Job, Wait};
 use crate::timer::{self, Timer};
 
@@ -37,7 +38,7 @@ pub trait Kernel {
     ///
     /// # Errors
     /// No process or descriptor to be had.
-    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, Self::Fd)>;
+    fn look(&mut self, asked: &[(Probe, &str)], token: u64) -> Result<(u32, Self::Fd)>;
     /// Receives a datagram of [`Kernel::notify_socket`], cut to the buffer's size; `None`: nothing now.
     ///
     /// # Errors
@@ -326,14 +327,14 @@ impl Kernel for Linux {
         crate::fs::exists_at(rustix::fs::CWD, path)
     }
 
-    fn look(&mut self, paths: &[&str], token: u64) -> Result<(u32, OwnedFd)> {
+    fn look(&mut self, asked: &[(Probe, &str)], token: u64) -> Result<(u32, OwnedFd)> {
         use std::io::Write;
         let worker = process::fork_worker(|mut output| {
-            let found = |path: &&str| {
-                let there = crate::fs::exists_at(rustix::fs::CWD, *path);
-                if there { b'1' } else { b'0' }
+            let found = |(probe, value): &(Probe, &str)| {
+                let so = crate::probe::holds(*probe, value);
+                if so { b'1' } else { b'0' }
             };
-            let answers: Vec<u8> = paths.iter().map(found).collect();
+            let answers: Vec<u8> = asked.iter().map(found).collect();
             u8::from(output.write_all(&answers).is_err())
         })?;
         let answers = OwnedFd::from(worker.output);

@@ -13,6 +13,7 @@
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
 //! | `cgroup` | a control group per service |
 //! | `descriptors` | how many descriptors a process may have open |
+//! | `probe` | what conditions ask about the machine |
 //! | `peek` | pipes: looking without taking |
 //! | `kernel` | the calls that supervision needs, as a trait; `fake` is its double for tests |
 //! | `memory` | giving memory back to the kernel |
@@ -84,6 +85,7 @@ pub mod node;
 pub mod peek;
 pub mod power;
 pub mod privilege;
+pub mod probe;
 pub mod process;
 pub mod run;
 pub mod signal;

@@ -27,6 +27,7 @@ fn main() -> std::process::ExitCode {
             test("a_trial_that_is_not_well_is_rejected", gate),
             test("a_policy_tells_a_signal_from_an_exit_code", policy),
             test("who_needs_it_goes_round_with_it", round),
+            test("a_real_machine_is_asked_for_what_it_is", conditions),
             test("any_process_keeps_a_service_up_that_says_so", alive),
             test("what_is_not_to_be_done_by_hand_is_refused", manual),
             test("a_stop_is_for_whom_it_is_meant", kills),
@@ -421,5 +422,62 @@ fn manual() -> Result<Outcome> {
     }
     inside.call("Start", &json!({ "units": ["web"] }))?;
     ensure!(inside.unit("web")?["state"] == "up");
+    Ok(Outcome::Passed)
+}
+
+fn conditions() -> Result<Outcome> {
+    const SLEEPS: &str = "[exec]\nstart = \"/bin/busybox sleep 100000\"\n";
+    let machine = run::output(&mut run::command("uname", ["-m"]))?;
+    let machine = machine.trim();
+    let met = [
+        "path_exists = \"/proc/1\"",
+        "path_glob = \"/etc/rinit/serv*/default.to?l\"",
+        "path_is_dir = [\"/proc\", \"!/etc/passwd\"]",
+        "path_is_symlink = \"/proc/self\"",
+        "path_is_mount = [\"/proc\", \"!/etc/rinit\"]",
+        "path_is_rw = \"/run\"",
+        "dir_not_empty = \"/etc\"",
+        "file_not_empty = \"/etc/passwd\"",
+        "file_is_executable = [\"/bin/busybox\", \"!/etc/passwd\"]",
+        "kernel = [\">=4.0\", \"!<4.0\", \"4\"]",
+        &format!("arch = [\"{machine}\", \"!vax\"]"),
+        "host = \"!nobody\"",
+        "os_release = [\"ID=testian\", \"VERSION_ID>=12\", \"!VERSION_ID>12\"]",
+        "memory = [\">=1M\", \"!>=1000000G\"]",
+        "cpus = [\">=1\", \"!>100000\"]",
+        "env = \"!SURELY_NOT_SET\"",
+        "snapshot = \"!7\"",
+        "try = false",
+    ];
+    let name = |at: usize| format!("met{at}");
+    let mut units: Vec<(String, String)> = met
+        .iter()
+        .enumerate()
+        .map(|(at, line)| (name(at), format!("{SLEEPS}[assert]\n{line}\n")))
+        .collect();
+    let unmet = format!("{SLEEPS}[condition]\npath_is_mount = \"/etc/rinit\"\n");
+    let wrong = format!("{SLEEPS}[assert]\nkernel = \"<2\"\n");
+    units.extend([("unmet".to_owned(), unmet), ("wrong".to_owned(), wrong)]);
+    let all: Vec<(&str, &str)> = units
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    let release = "ID=testian\nVERSION_ID=\"12\"\n";
+    let inside = Inside::start_with(&all, |recipe| recipe.text("/etc/os-release", release))?;
+    for (at, line) in met.iter().enumerate() {
+        let unit = inside.unit(&name(at))?;
+        ensure!(unit["state"] == "up", "{line}: {unit}");
+    }
+    let unmet = inside.unit("unmet")?;
+    ensure!(
+        unmet["state"] == "down"
+            && reason(&unmet) == "skipped: because not: path_is_mount /etc/rinit",
+        "{unmet}"
+    );
+    let wrong = inside.unit("wrong")?;
+    ensure!(
+        wrong["state"] == "failed" && reason(&wrong) == "because not: kernel <2",
+        "{wrong}"
+    );
     Ok(Outcome::Passed)
 }

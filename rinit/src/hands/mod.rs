@@ -89,6 +89,10 @@ pub(crate) struct Hands<K: Kernel> {
     null: Option<K::Fd>,
     /// Words of the kernel command line.
     cmdline: Vec<String>,
+    /// Number of the running snapshot, for conditions; empty: none.
+    pub(crate) snapshot: String,
+    /// This boot is a try of a new snapshot.
+    pub(crate) trial: bool,
     /// Things to tell people, once.
     notes: Vec<String>,
     noted: Vec<String>,
@@ -136,6 +140,8 @@ impl<K: Kernel> Hands<K> {
                 .split_ascii_whitespace()
                 .map(str::to_owned)
                 .collect(),
+            snapshot: String::new(),
+            trial: false,
             notes: Vec::new(),
             noted: Vec::new(),
             new_logs: Vec::new(),

@@ -186,6 +186,8 @@ pub(crate) enum Found {
     Met,
     /// The first that does not, in words.
     Unmet(String),
+    /// The same, of one that must.
+    Wrong(String),
     /// It could not be found out, in words.
     Unknown(String),
 }

@@ -129,6 +129,7 @@ impl Core {
                 self.set_state(unit, State::Down, format!("skipped: {why}"));
                 self.rearm(unit);
             }
+            Found::Wrong(why) => self.give_up(unit, &why),
             Found::Unknown(why) => self.unknown(unit, &why),
         }
     }
@@ -142,8 +143,8 @@ impl Core {
 
     /// Neither starting nor skipping would be right.
     fn unknown(&mut self, unit: UnitId, why: &str) {
-        let paths: Vec<&str> = look::paths(self.unit(unit)).collect();
-        let why = format!("cannot find out whether {} exists: {why}", paths.join(", "));
+        let subjects = look::subjects(self.unit(unit));
+        let why = format!("cannot find out whether {subjects}: {why}");
         self.give_up(unit, &why);
     }
 

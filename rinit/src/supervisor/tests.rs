@@ -3,6 +3,7 @@
 mod again;
 mod care;
 mod commands;
+mod conditions;
 mod life;
 mod random;
 mod readiness;
@@ -457,7 +458,7 @@ fn a_path_that_is_not_answered_about_fails_its_unit_and_holds_nobody_for_long() 
     assert_eq!(w.states(&["a", "b", "c"]), ["failed", "failed", "up"]);
     assert_eq!(
         w.reason("b"),
-        "cannot find out whether /etc/flag, /srv/flag exists: no answer within 5 s"
+        "cannot find out whether /etc/flag exists, /srv/flag exists: no answer within 5 s"
     );
     w.kernel().silent.clear();
     w.kernel().paths.insert("/srv/flag".into());

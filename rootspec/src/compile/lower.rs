@@ -3,8 +3,8 @@
 use crate::UnitName;
 use crate::logs::{Rate, Rules};
 use crate::plan::{
-    Condition, Container, Exec, Gate, Looks, Path, Policy, Reload, Restart, Socket, Test, Timer,
-    Unit, UnitIndex, Work,
+    Container, Exec, Gate, Looks, Path, Policy, Reload, Restart, Socket, Timer, Unit, UnitIndex,
+    Work,
 };
 use crate::units::{self, Activate, Kind, RestartPolicy, UnitFile, Weight};
 
@@ -40,7 +40,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         wants: Vec::new(),
         after: Vec::new(),
         ties: Box::default(),
-        conditions: conditions(&file.condition),
+        conditions: super::condition::lower(file),
         ready,
         start_timeout: file.ready.timeout.map_or(patience, |t| t.0),
         restart: restart(&file.restart, oneshot),
@@ -152,26 +152,6 @@ fn rules(from: &units::Log) -> Option<Box<Rules>> {
 
 fn boxed(names: &units::Names) -> Vec<Box<str>> {
     names.0.iter().map(|name| name.as_str().into()).collect()
-}
-
-fn conditions(from: &units::Condition) -> Vec<Condition> {
-    let read = |text: &str, make: fn(Box<str>) -> Test| {
-        let (negated, value) = match text.strip_prefix('!') {
-            Some(value) => (true, value),
-            None => (false, text),
-        };
-        Condition {
-            test: make(value.into()),
-            negated,
-        }
-    };
-    let paths = from
-        .path_exists
-        .0
-        .iter()
-        .map(|text| read(text, Test::PathExists));
-    let words = from.cmdline.0.iter().map(|text| read(text, Test::Cmdline));
-    paths.chain(words).collect()
 }
 
 fn restart(from: &units::Restart, oneshot: bool) -> Restart {

@@ -9,6 +9,7 @@
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
+//! | `condition` | what must be so when it starts |
 //! | `ready`, `care`, `conduct` | when it is ready, whether it is well, how it ends |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
 //! | `setup` | attributes of its processes to the work of the executor |
@@ -16,6 +17,7 @@
 //! | `problem` | what is wrong with which unit |
 
 mod care;
+mod condition;
 mod conduct;
 mod edge;
 mod gather;

@@ -12,6 +12,7 @@
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `ready` | when a unit is ready |
 //! | `care` | whether a unit that is up is well |
+//! | `condition` | what must be so when a unit starts |
 //! | `reload` | how a unit is told to read its settings again |
 //! | `recourse` | what its end means for the system as a whole |
 //! | `stop` | how it is stopped |
@@ -22,6 +23,7 @@
 
 mod attributes;
 mod care;
+mod condition;
 mod fill;
 mod layers;
 mod listen;
@@ -45,6 +47,8 @@ pub use attributes::{
     CoredumpFilter, Cpus, IoPriority, LIMIT_NAMES, LimitPair, Limits, MaybePath, Nanos, Nice, Sched,
 };
 pub use care::{Health, Remedy, Watchdog};
+pub use condition::Condition;
+pub(crate) use condition::split_operator;
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
@@ -62,6 +66,7 @@ pub use stop::{FinalSignal, Kill, OnTimeout, Stop};
 pub use syscalls::Calls;
 pub(crate) use syscalls::DEFAULT as DEFAULT_CALLS;
 pub use timer::{Calendars, Timer};
+pub(crate) use value::parse_size_value as parse_size;
 pub use value::{Argv, ArgvList, Command, Millis, Names, Percent, Signal, Size};
 
 use crate::UnitName;
@@ -109,6 +114,9 @@ pub struct UnitFile {
     /// Skips the start when it does not hold.
     #[serde(default)]
     pub condition: Condition,
+    /// Fails the start when it does not hold.
+    #[serde(default)]
+    pub assert: Condition,
     /// The commands and their surroundings.
     pub exec: Option<Spanned<Exec>>,
     /// When the unit counts as ready.
@@ -282,16 +290,6 @@ pub struct On {
     pub failure_action: Recourse,
     /// What its end means for it, where that is well.
     pub success_action: Recourse,
-}
-
-/// `[condition]`: a leading `!` turns a value round; all must hold.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Condition {
-    /// The path exists.
-    pub path_exists: Names,
-    /// The word stands on the kernel command line, as `word` or `key=value`.
-    pub cmdline: Names,
 }
 
 /// `[exec]`

@@ -202,6 +202,10 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
         }
     }
     wrong.extend(wrong_life(unit));
+    for (table, conditions) in [("condition", &unit.condition), ("assert", &unit.assert)] {
+        let all = conditions.wrong().into_iter();
+        wrong.extend(all.map(|(path, words)| (format!("{table}.{path}"), words)));
+    }
     let restart = &unit.restart;
     for (number, exit) in restart.always_on.iter().enumerate() {
         if restart.never_on.contains(exit) {
@@ -431,6 +435,29 @@ mod tests {
                 "did you mean \"abort\"",
             ),
         ]);
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_names_its_line() {
+        for (line, words) in [
+            ("path_is_dir = \"srv\"", "an absolute path"),
+            ("path_is_dri = \"/srv\"", "did you mean \"path_is_dir\""),
+            ("kernel = \"=>6.1\"", "such as \">=6.1\""),
+            ("kernel = \"!six\"", "such as \">=6.1\""),
+            ("os_release = \"debian\"", "\"ID=debian\""),
+            ("firmware = \"efi\"", "\"uefi\", \"bios\""),
+            ("security = \"smack\"", "\"selinux\""),
+            ("memory = \">=lots\"", "\">=512M\""),
+            ("cpus = \"two\"", "\">=2\""),
+            ("snapshot = \"good\"", "the number of a snapshot"),
+            ("ac_power = \"yes\"", "a.toml:5:"),
+            ("env = \"!\"", "expected a word"),
+        ] {
+            for table in ["condition", "assert"] {
+                let text = format!("schema = 1\n[exec]\nstart = \"/x\"\n[{table}]\n{line}\n");
+                complain(&[(&text, 5, words)]);
+            }
+        }
     }
 
     #[test]

@@ -44,6 +44,11 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// A size as it is written in a comparison.
+pub(crate) fn parse_size_value(text: &str) -> Option<Size> {
+    parse_size(text).map(Size)
+}
+
 /// Percent of one CPU, written `"150%"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Percent(pub u32);

@@ -207,7 +207,8 @@ impl Sim {
             match action {
                 Action::Run(_, role, command) => self.run(unit, role, command, after),
                 Action::Check(_) => {
-                    let found = match self.dice.below(4) {
+                    let found = match self.dice.below(5) {
+                        4 => Found::Wrong("it must".into()),
                         0 => Found::Unmet("not there".into()),
                         1 => Found::Unknown("who knows".into()),
                         _ => Found::Met,
