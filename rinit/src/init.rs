@@ -390,6 +390,8 @@ impl Init {
             self.guarded(Self::ping);
             self.guarded(Self::lap);
             self.guarded(Self::go_on_down);
+            // Kept for another try, if it failed.
+            self.kernel().let_go().ok();
             let idle = happenings
                 .iter()
                 .all(|came| came.token == sys::kernel::TIMER);

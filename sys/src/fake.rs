@@ -329,6 +329,10 @@ impl Kernel for Fake {
         Ok(Some(Received { length, pid, fds }))
     }
 
+    fn discard(&mut self, _: Vec<FakeFd>) {}
+
+    fn close(&mut self, _: FakeFd) {}
+
     fn read_run(&mut self, path: &str) -> Result<String> {
         self.read_file(&format!("/run/{path}"))
     }

@@ -13,6 +13,7 @@ use crate::error::{Cannot, Result, SysError};
 use crate::listen::ListenAt;
 use crate::probe::Probe;
 use crate::process::{self, Dead, Flight, Job, Wait};
+use crate::stray::Strays;
 use crate::timer::{self, Timer};
 
 /// Writes everything that is in memory to the disks, and waits for it.
@@ -82,6 +83,10 @@ pub trait Kernel {
     /// # Errors
     /// What read(2) reports.
     fn read(&mut self, fd: &Self::Fd, buffer: &mut [u8]) -> Result<Option<usize>>;
+    /// Closes descriptors that came unasked, without waiting for whoever is behind them.
+    fn discard(&mut self, fds: Vec<Self::Fd>);
+    /// Ends a socket of ours alone that others can write to, and closes it with what lies in it, without waiting.
+    fn close(&mut self, fd: Self::Fd);
     /// Watches a descriptor for something to read.
     ///
     /// # Errors
@@ -221,6 +226,7 @@ pub struct Linux {
     timer: Timer,
     groups: std::result::Result<Cgroups, String>,
     known: BTreeMap<u32, Known>,
+    strays: Strays,
 }
 
 /// The timer's token; others may use any other number.
@@ -240,6 +246,7 @@ impl Linux {
             timer,
             groups,
             known: BTreeMap::new(),
+            strays: Strays::default(),
         })
     }
 
@@ -255,6 +262,14 @@ impl Linux {
     #[must_use]
     pub fn epoll(&self) -> &Epoll {
         &self.epoll
+    }
+
+    /// Lets go of what came unasked, at the end of a lap.
+    ///
+    /// # Errors
+    /// No process to be had: then the next lap tries again.
+    pub fn let_go(&mut self) -> Result<()> {
+        self.strays.let_go()
     }
 
     /// Waits for events. The timer's is among them and already taken note of.
@@ -408,6 +423,14 @@ impl Kernel for Linux {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
             Err(error) => Err(SysError::new("read", "a descriptor", error)),
         }
+    }
+
+    fn discard(&mut self, fds: Vec<OwnedFd>) {
+        self.strays.take(fds);
+    }
+
+    fn close(&mut self, fd: OwnedFd) {
+        self.strays.take(crate::socket::drain(&fd));
     }
 
     fn watch(&mut self, fd: &OwnedFd, token: u64) -> Result<()> {

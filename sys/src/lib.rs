@@ -44,6 +44,7 @@
 //! | `space` | free space, reading past the page cache |
 //! | `btrfs_fs` | a whole btrfs: its UUID |
 //! | `listen` | sockets and pipes that are opened for a service |
+//! | `stray` | descriptors that came unasked, and may take long to close |
 //! | `socket` | Unix sockets: listening, credentials, passing descriptors |
 //! | `../bare/bench.rs` | a program of its own without a C library, for `cargo xtask bench init` |
 #![allow(
@@ -91,6 +92,7 @@ pub mod run;
 pub mod signal;
 pub mod socket;
 pub mod space;
+pub mod stray;
 pub mod swap;
 pub mod switchroot;
 pub mod terminal;

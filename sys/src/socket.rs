@@ -17,6 +17,8 @@ use crate::kernel::Received;
 
 /// Most descriptors that travel with one message.
 pub const MAX_FDS: usize = 8;
+/// Most descriptors that the kernel lets travel with one message, whoever sends it (`SCM_MAX_FD` of its `net/scm.h`).
+const SCM_MAX_FD: usize = 253;
 
 /// Who is on the other side of a connection, as the kernel noted it when the connection was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,32 +174,77 @@ pub fn receive_fds(stream: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<O
 }
 
 /// Receives a datagram with its sender's process id and descriptors (close-on-exec), from a socket with `SO_PASSCRED`.
-/// `None`: nothing is there. More descriptors than [`MAX_FDS`] are closed by the kernel.
+/// `None`: nothing is there.
 ///
 /// # Errors
 /// What recvmsg(2) reports.
 pub fn receive_datagram(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Received<OwnedFd>>> {
+    let received = receive(socket, buffer).map(|(received, _)| received);
+    unless_empty(received, "a datagram")
+}
+
+/// Reads what has come by a connection, without waiting, with whatever descriptors came along. `None`: nothing is there; a
+/// length of 0: the other side hung up.
+///
+/// # Errors
+/// What recvmsg(2) reports.
+pub fn receive_bytes(
+    stream: impl AsFd,
+    buffer: &mut [u8],
+) -> Result<Option<(usize, Vec<OwnedFd>)>> {
+    let received = receive(stream, buffer).map(|(received, _)| (received.length, received.fds));
+    unless_empty(received, "from a connection")
+}
+
+fn unless_empty<T>(received: nix::Result<T>, what: &str) -> Result<Option<T>> {
+    match received {
+        Ok(received) => Ok(Some(received)),
+        Err(nix::Error::EAGAIN | nix::Error::EINTR) => Ok(None),
+        Err(error) => Err(SysError::new("receive", what, error)),
+    }
+}
+
+/// Nothing more comes into a socket that is about to be closed, and the descriptors that lie in it come out.
+pub fn drain(socket: impl AsFd) -> Vec<OwnedFd> {
+    let socket = socket.as_fd();
+    rustix::net::shutdown(socket, rustix::net::Shutdown::Both).ok();
+    let mut fds = Vec::new();
+    let mut buffer = [0; 4096];
+    // The kernel holds less: at least 512 bytes are counted for each of its messages.
+    for _ in 0..4096 {
+        match receive(socket, &mut buffer) {
+            // An empty datagram has a sender all the same, the end has none.
+            Ok((received, from_nobody)) if received.length == 0 && from_nobody => break,
+            Ok((received, _)) => fds.extend(received.fds),
+            Err(nix::Error::EINTR) => {}
+            Err(_) => break,
+        }
+    }
+    fds
+}
+
+/// One message, or a part of a stream, with room for all descriptors: what finds none is closed by the kernel, and that may
+/// take its time (see [`crate::stray`]). True: no sender was told, which a socket with `SO_PASSCRED` does for each message.
+fn receive(socket: impl AsFd, buffer: &mut [u8]) -> nix::Result<(Received<OwnedFd>, bool)> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
     use std::os::fd::{AsRawFd, FromRawFd, RawFd};
     // Not rustix's call: its process ids cannot be 0, which is what a sender in another pid namespace has.
-    let mut space = nix::cmsg_space!(libc::ucred, [RawFd; MAX_FDS]);
+    let mut space = nix::cmsg_space!(libc::ucred, [RawFd; SCM_MAX_FD]);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    let socket = socket.as_raw_fd();
-    let message = match recvmsg::<UnixAddr>(socket, &mut slices, Some(&mut space), flags) {
-        Ok(message) => message,
-        Err(nix::Error::EAGAIN | nix::Error::EINTR) => return Ok(None),
-        Err(error) => return Err(SysError::new("receive", "a datagram", error)),
-    };
+    let socket = socket.as_fd().as_raw_fd();
+    let message = recvmsg::<UnixAddr>(socket, &mut slices, Some(&mut space), flags)?;
     let mut received = Received {
         length: message.bytes,
         pid: 0,
         fds: Vec::new(),
     };
+    let mut from_nobody = true;
     for part in message.cmsgs().into_iter().flatten() {
         match part {
             ControlMessageOwned::ScmCredentials(sender) => {
                 received.pid = u32::try_from(sender.pid()).unwrap_or_default();
+                from_nobody = false;
             }
             ControlMessageOwned::ScmRights(fds) => {
                 // SAFETY: the kernel has just put these into our table, and nobody else knows them.
@@ -209,7 +256,7 @@ pub fn receive_datagram(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Re
             _ => {}
         }
     }
-    Ok(Some(received))
+    Ok((received, from_nobody))
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //! trial, and the shutdown stage. The control socket is spoken to directly.
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -34,6 +38,10 @@ fn main() -> std::process::ExitCode {
             test(
                 "hostile_requests_cost_their_sender_the_connection_and_nothing_else",
                 hostile,
+            ),
+            test(
+                "descriptors_that_take_long_to_close_hold_nobody",
+                slow_to_close,
             ),
             test("a_good_trial_is_confirmed", good_trial),
             test("a_confirmation_that_fails_is_tried_again", confirmed_later),
@@ -433,6 +441,53 @@ fn hostile() -> Result<Outcome> {
     until(&ns, "it still answers", || {
         Ok(unit(&ns, "a")?["state"] == "up")
     })?;
+    Ok(Outcome::Passed)
+}
+
+/// A connection that takes a minute to close, and its other end.
+fn lingering() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
+    let mut slow = TcpStream::connect(listener.local_addr()?)?;
+    let (other, _) = listener.accept()?;
+    slow.set_nonblocking(true)?;
+    while slow.write(&[0; 65_536]).is_ok() {}
+    let minute = Some(Duration::from_secs(60));
+    rustix::net::sockopt::set_socket_linger(&slow, minute)?;
+    slow.set_nonblocking(false)?;
+    Ok((slow, other))
+}
+
+fn send_with(stream: &UnixStream, bytes: &[u8], fd: impl AsFd) -> Result<()> {
+    let fds = [fd.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    ensure!(
+        control.push(SendAncillaryMessage::ScmRights(&fds)),
+        "no room"
+    );
+    let bytes = [IoSlice::new(bytes)];
+    rustix::net::sendmsg(stream, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn slow_to_close() -> Result<Outcome> {
+    let ns = start(&[("a", SLEEPER)])?;
+    let mut others = Vec::new();
+    // Read in the midst of a request, with one that breaks the rules, and left unread behind such a one.
+    for (before, with) in [("", " "), ("", "nonsense\0"), ("nonsense\0", " ")] {
+        let mut stream = connect(&ns, "/run/rinit/control.sock")?;
+        let (slow, other) = lingering()?;
+        stream.write_all(before.as_bytes())?;
+        // It may be closed while we write.
+        drop(send_with(&stream, with.as_bytes(), &slow));
+        others.push((stream, other));
+    }
+    let begun = Instant::now();
+    until(&ns, "it still answers", || {
+        Ok(unit(&ns, "a")?["state"] == "up")
+    })?;
+    let took = begun.elapsed();
+    ensure!(took < Duration::from_secs(30), "it answers after {took:?}");
     Ok(Outcome::Passed)
 }
 

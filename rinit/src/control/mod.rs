@@ -20,14 +20,14 @@ pub(crate) use hold::HeldControl;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rootspec::paths;
 use rootspec::protocol::MAX_REQUEST;
 use serde::{Deserialize, Serialize};
 use sys::epoll::{Happening, Interest};
-use sys::kernel::Linux;
+use sys::kernel::{Kernel, Linux};
 use sys::socket::Peer;
 use varlink::Reply;
 use varlink::sansio::{Server, ServerEvent};
@@ -147,13 +147,20 @@ impl Control {
 
 impl Client {
     /// Reads what is there. False: the client is gone, or breaks the rules.
-    fn read(&mut self) -> bool {
+    /// Descriptors are of no use to us, and go to `kernel`.
+    fn read(&mut self, kernel: &mut Linux) -> bool {
         let mut bytes = [0; READ];
-        let length = match self.stream.read(&mut bytes) {
-            Ok(0) => return false,
-            Ok(length) => length,
-            Err(error) => return is_patience(&error),
+        let length = match sys::socket::receive_bytes(&self.stream, &mut bytes) {
+            Ok(None) => return true,
+            Ok(Some((length, fds))) => {
+                kernel.discard(fds);
+                length
+            }
+            Err(_) => return false,
         };
+        if length == 0 {
+            return false;
+        }
         let bytes = bytes.get(..length).unwrap_or_default();
         self.unfinished = match bytes.iter().rposition(|byte| *byte == 0) {
             Some(end) => length.saturating_sub(end).saturating_sub(1),
@@ -216,12 +223,12 @@ impl Init {
                 Err(error) => return self.rest(&error),
             };
             self.control.told = false;
-            let Ok(peer) = sys::socket::peer(&stream) else {
+            let peer = sys::socket::peer(&stream);
+            let peer = peer.ok().filter(|peer| self.control.has_room(*peer));
+            let Some(peer) = peer.filter(|_| stream.set_nonblocking(true).is_ok()) else {
+                self.hang_up(stream);
                 continue;
             };
-            if !self.control.has_room(peer) || stream.set_nonblocking(true).is_err() {
-                continue;
-            }
             let number = self.control.next;
             self.control.next = number.wrapping_add(1);
             let trusted = self
@@ -230,6 +237,7 @@ impl Init {
             let token = Control::token(number);
             let kernel = &self.all.hands.kernel;
             if kernel.epoll().add(&stream, token, Interest::Read).is_err() {
+                self.hang_up(stream);
                 continue;
             }
             let client = Client {
@@ -287,7 +295,7 @@ impl Init {
         };
         let mut stays = true;
         if happening.readable {
-            stays = client.read();
+            stays = client.read(&mut self.all.hands.kernel);
         }
         if stays {
             self.answer(&mut client);
@@ -295,17 +303,17 @@ impl Init {
         if stays && self.settle(number, &mut client) {
             self.control.clients.insert(number, client);
         } else {
-            self.close(&client);
+            self.hang_up(client.stream);
         }
     }
 
-    /// A child that has not executed its program yet holds a copy of the connection: closing ours alone would neither
+    /// Ends a connection. A child that has not executed its program yet holds a copy of it: closing ours alone would neither
     /// end it for the peer nor for the loop, which would be woken by it for ever.
-    fn close(&self, client: &Client) {
-        let kernel = &self.all.hands.kernel;
-        // Either may be gone already, which is what is wanted.
-        kernel.epoll().remove(&client.stream).ok();
-        client.stream.shutdown(std::net::Shutdown::Both).ok();
+    fn hang_up(&mut self, stream: UnixStream) {
+        let kernel = &mut self.all.hands.kernel;
+        // It may be gone already, which is what is wanted.
+        kernel.epoll().remove(&stream).ok();
+        kernel.close(stream.into());
     }
 
     /// Answers requests in order; one that has to wait holds those behind it.
@@ -378,7 +386,7 @@ impl Init {
             if self.settle(number, &mut client) {
                 self.control.clients.insert(number, client);
             } else {
-                self.close(&client);
+                self.hang_up(client.stream);
             }
         }
     }

@@ -377,6 +377,7 @@ impl<K: Kernel> Hands<K> {
         if let Some(ear) = run.ear.take() {
             self.kernel.unwatch(&ear.fd);
             self.kernel.unlink(&ear.path);
+            self.kernel.close(ear.fd);
         }
         let emptied = run.emptied;
         let Some(group) = run.group.take() else {

@@ -57,6 +57,7 @@ impl<K: Kernel> Hands<K> {
             let Ok(Some(received)) = self.kernel.receive(&ear.fd, &mut bytes) else {
                 return;
             };
+            self.kernel.discard(received.fds);
             if !self.is_heard(id, received.pid) {
                 self.unheard(id);
                 continue;
