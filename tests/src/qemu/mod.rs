@@ -139,7 +139,7 @@ impl Machine {
     }
 
     /// Waits until `pattern` is said, as [`Console::expect`] does, over a start of the machine or several. A machine whose
-    /// firmware stands still is reset once, as a person would do it. OVMF under an emulator was seen to do so now and then, its
+    /// firmware stands still is reset, as a person would do it. OVMF under an emulator was seen to do so now and then, its
     /// processor busy in the code of the timer; before edk2 202302 a callback of the timer interrupt can wait for a clock that
     /// this interrupt, not yet ended, has stopped (bug 4162). Nothing of ours runs then, and a try that was to be entered is
     /// counted or not, as after a cut of the power.
@@ -148,7 +148,6 @@ impl Machine {
     /// As [`Console::expect`].
     pub fn expect(&mut self, pattern: &str, deadline: Duration) -> Result<Found> {
         let end = Instant::now() + deadline;
-        let mut may_reset = true;
         loop {
             let said = self.console.length();
             let left = end.saturating_duration_since(Instant::now());
@@ -162,21 +161,11 @@ impl Machine {
             if self.console.ended() {
                 return Err(why);
             }
-            if may_reset && self.console.length() == said && in_firmware(&self.console.transcript())
-            {
+            if self.console.length() == said && in_firmware(&self.console.transcript()) {
                 say::line("the firmware stands still; the machine is reset");
-                self.reset()?;
-                may_reset = false;
+                self.qmp.execute("system_reset")?;
             }
         }
-    }
-
-    /// Cuts the power and puts it back: the guest gets no warning.
-    ///
-    /// # Errors
-    /// When QEMU does not answer.
-    pub fn reset(&mut self) -> Result<()> {
-        self.qmp.execute("system_reset")
     }
 
     /// Presses the power button.
@@ -215,9 +204,11 @@ impl Drop for Machine {
 /// takes them 20 s on a busy host.
 const STANDS_STILL: Duration = Duration::from_secs(90);
 
-/// Whether OVMF has begun and no kernel has said its first word since.
+/// Whether a kernel has let go of the machine, or OVMF has begun, and no kernel has said its first word since.
 fn in_firmware(transcript: &str) -> bool {
-    transcript.rfind("BdsDxe: ") > transcript.rfind("Linux version ")
+    let begins = ["reboot: Restarting system", "BdsDxe: "];
+    let begun = begins.map(|words| transcript.rfind(words));
+    begun.into_iter().max().flatten() > transcript.rfind("Linux version ")
 }
 
 fn stop(child: &mut Child) {
@@ -351,6 +342,9 @@ mod unit {
         assert!(in_firmware(firmware));
         assert!(in_firmware(&format!("{firmware}{kernel}{firmware}")));
         assert!(!in_firmware(&format!("{firmware}{kernel}")));
+        assert!(in_firmware(&format!(
+            "{kernel}[    9.1] reboot: Restarting system\n"
+        )));
         assert!(!in_firmware("SeaBIOS (version 1.16)\nWelcome to GRUB!\n"));
         assert!(!in_firmware(""));
     }
