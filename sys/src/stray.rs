@@ -33,12 +33,6 @@ impl Strays {
         self.kept.extend(others);
     }
 
-    /// True while [`Self::let_go`] has something to do.
-    #[must_use]
-    pub fn wait(&self) -> bool {
-        !self.kept.is_empty()
-    }
-
     /// Has a copy of this process close what was taken. The copy is a child like others: its end is collected by whoever
     /// collects.
     ///
@@ -124,9 +118,9 @@ mod tests {
         let begun = Instant::now();
         let mut strays = Strays::default();
         strays.take([OwnedFd::from(slow)]);
-        assert!(strays.wait());
+        assert_eq!(strays.kept.len(), 1);
         strays.let_go().unwrap();
-        assert!(!strays.wait());
+        assert!(strays.kept.is_empty());
         assert!(
             begun.elapsed() < Duration::from_secs(30),
             "it was waited for"
@@ -167,7 +161,7 @@ mod tests {
         let (read, write) = rustix::pipe::pipe().unwrap();
         let mut strays = Strays::default();
         strays.take([write]);
-        assert!(!strays.wait());
+        assert!(strays.kept.is_empty());
         assert_eq!(rustix::io::read(&read, &mut [0]), Ok(0));
     }
 }

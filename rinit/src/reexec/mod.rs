@@ -198,6 +198,8 @@ impl Init {
         self.tell_news();
         self.flush_logs();
         self.all.hands.tidy(usize::MAX);
+        // Closed by the exec they would hold it up.
+        self.all.hands.kernel.let_go().ok();
         let (state, definitions, mut kept) = match self.write_held() {
             Ok(written) => written,
             Err(why) => return why,
