@@ -22,6 +22,7 @@ use rootspec::paths;
 use rootspec::settings::Settings;
 use serde::{Deserialize, Serialize};
 use sys::epoll::{Happening, Interest};
+use sys::helper::Helper;
 use sys::kernel::{Kernel, Linux};
 use sys::power::{self, ThreeKeys};
 use sys::process::Wait;
@@ -264,7 +265,7 @@ fn take_panic() -> String {
 }
 
 impl Init {
-    fn new(kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
+    fn new(mut kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
         let Kept { plan, settings } = loaded.kept;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
@@ -277,6 +278,7 @@ impl Init {
             // Its file may have been replaced since (proc_pid_exe(5)): then the new one is meant.
             |path| path.display().to_string().replace(" (deleted)", ""),
         );
+        kernel.use_helper(Helper::open(paths::program::HELPER));
         let watchdog = settings.watchdog.map(Guard::new);
         let mut hands = Hands::new(kernel, plan.units.len(), &cmdline);
         let numbers = report.as_deref().filter(|_| first);
@@ -335,6 +337,11 @@ impl Init {
         if let Err(why) = self.all.hands.kernel.cgroups() {
             let text = format!("services run without cgroups: {why}");
             self.voice.shout(&text);
+        }
+        if let Some(Err(error)) = self.kernel().helper().map(Helper::fd) {
+            let text = sys::chain(&error);
+            self.voice
+                .shout(&format!("{text}; units that need it do not start"));
         }
         if let Err(error) = self.control.open(&mut self.all.hands.kernel) {
             let text = sys::chain(&error);

@@ -22,19 +22,16 @@
 //! | `control` | the control socket |
 //! | `logs` | logs of services and the process that writes them |
 //! | `voice` | what `rinit` says itself |
-//! | `ask` | one question to a unit, asked by a process of its own |
-//! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
+//! | `roles` | what is left to `rinit-helper` (`helper/main.rs`), and what both agree on |
 //! | `watchdog` | the device that resets the machine when the loop stands still |
 //! | `shutdown` | the orderly end, and the shutdown stage |
 //!
-//! One program, six roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program), the
-//! logger, the executor, the asker, the watcher of paths, the shutdown stage.
+//! One program, three roles, chosen by process id and first argument: PID 1 (at boot, or going on from another program),
+//! the logger, the shutdown stage.
 #![forbid(unsafe_code)]
 
-mod ask;
 mod confirm;
 mod control;
-mod exec;
 mod gate;
 mod hands;
 mod init;
@@ -46,6 +43,7 @@ mod reexec;
 mod renewal;
 mod rescue;
 mod reuse;
+mod roles;
 mod seen;
 mod setup;
 mod shutdown;
@@ -71,9 +69,6 @@ Its unit files are checked with: rinit-plan --check
 The running one is asked with: rootctl svc status
 ";
 
-/// Exit code of an executor that could not become its program: the one shells use for that.
-const NOT_STARTED: u8 = 127;
-
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)
@@ -93,15 +88,6 @@ fn main() -> ExitCode {
                 std::thread::sleep(std::time::Duration::from_secs(60));
             }
         }
-        // It may be process 1 of a namespace of its own.
-        (pid, [exec::ROLE, errand, report]) => match exec::Executor::take_over(errand, report) {
-            Some(executor) => {
-                executor.run();
-                ExitCode::from(NOT_STARTED)
-            }
-            None if pid == 1 => boot(init::run),
-            None => usage(),
-        },
         (1, [reexec::ROLE, words @ ..]) => match reexec::Arrival::parse(words) {
             Some(arrival) => boot(|| init::resume(&arrival)),
             None => boot(init::run),
@@ -113,8 +99,6 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
-        (_, [ask::ROLE, question @ ..]) => ExitCode::from(ask::run(question)),
-        (_, [watch::watcher::ROLE]) => ExitCode::from(watch::watcher::run()),
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
         _ => usage(),

@@ -97,6 +97,8 @@ pub mod program {
     pub const RINIT: &str = "/usr/bin/rinit";
     /// What reads unit files and makes the boot plan of them.
     pub const PLANNER: &str = "/usr/bin/rinit-plan";
+    /// What does for PID 1 what it may not do itself.
+    pub const HELPER: &str = "/usr/lib/rinit/rinit-helper";
     /// The client.
     pub const ROOTCTL: &str = "/usr/bin/rootctl";
     /// The broker.

@@ -1,4 +1,4 @@
-//! What stands between PID 1 and a program: the work of the executor (`rinit @exec`), in plain values.
+//! What stands between PID 1 and a program: the work of the executor (`rinit-helper exec`), in plain values.
 //!
 //! PID 1 only passes this on. Opening files, mounting and everything else that can hang or fail is done by the
 //! executor, a process of the unit, with the kernel's numbers that are already here.

@@ -16,10 +16,6 @@ use rustix::process::{Resource, Rlimit};
 use crate::error::{Cannot, Result, SysError};
 use crate::process::{Ids, PATH, Stage, WORDS};
 
-/// What the executor is called.
-pub(crate) const NAME: &str = "rinit";
-/// The program we run ourselves, even if its file has been replaced: both sides must understand each other.
-pub const PROGRAM: &str = "/proc/self/exe";
 /// Largest errand, in bytes.
 const ERRAND: u64 = 4 << 20;
 

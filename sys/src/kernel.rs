@@ -10,6 +10,7 @@ use rustix::pipe::PipeFlags;
 use crate::cgroup::{Cgroups, Group};
 use crate::epoll::{Epoll, Happening, Interest};
 use crate::error::{Cannot, Result, SysError};
+use crate::helper::Helper;
 use crate::listen::ListenAt;
 use crate::probe::Probe;
 use crate::process::{self, Dead, Flight, Job, Wait};
@@ -227,6 +228,7 @@ pub struct Linux {
     groups: std::result::Result<Cgroups, String>,
     known: BTreeMap<u32, Known>,
     strays: Strays,
+    helper: Option<Helper>,
 }
 
 /// The timer's token; others may use any other number.
@@ -247,6 +249,7 @@ impl Linux {
             groups,
             known: BTreeMap::new(),
             strays: Strays::default(),
+            helper: None,
         })
     }
 
@@ -270,6 +273,17 @@ impl Linux {
     /// No process to be had: then the next lap tries again.
     pub fn let_go(&mut self) -> Result<()> {
         self.strays.let_go()
+    }
+
+    /// Jobs that need the helper use this one from now on.
+    pub fn use_helper(&mut self, helper: Helper) {
+        self.helper = Some(helper);
+    }
+
+    /// The helper that jobs use.
+    #[must_use]
+    pub fn helper(&self) -> Option<&Helper> {
+        self.helper.as_ref()
     }
 
     /// Waits for events. The timer's is among them and already taken note of.
@@ -510,7 +524,12 @@ impl Kernel for Linux {
             Some(group) => Some(self.groups()?.open_leaf(group)?),
             None => None,
         };
-        let spawned = process::spawn(job, &fds, group.as_ref().map(AsFd::as_fd))?;
+        let spawned = process::spawn(
+            job,
+            &fds,
+            group.as_ref().map(AsFd::as_fd),
+            self.helper.as_ref(),
+        )?;
         let watched = self.epoll.add(&spawned.flight, token, Interest::ReadEdge);
         let pid = spawned.pid;
         let known = Known::child(Some(spawned.flight));

@@ -7,7 +7,8 @@
 //! | `copy` | copying one file, link or node with everything that belongs to it |
 //! | `tree` | walking and changing a tree relative to an open folder |
 //! | `process` | starting programs from PID 1, collecting the dead |
-//! | `executor` | the other side of `process`: a copy of our program that prepares itself and becomes another one |
+//! | `executor` | the other side of `process`: a helper that prepares itself and becomes another program |
+//! | `helper` | the program beside PID 1, held open |
 //! | `handoff` | what a process gives to the program it becomes |
 //! | `crash` | what becomes of PID 1 when it crashes |
 //! | `signal`, `epoll`, `timer` | everything PID 1 waits for, as descriptors |
@@ -71,6 +72,7 @@ pub mod fake;
 pub mod fs;
 pub mod gpt;
 pub mod handoff;
+pub mod helper;
 pub mod inherit;
 pub mod inotify;
 mod ioctl;

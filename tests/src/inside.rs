@@ -1,7 +1,7 @@
 //! A running rinit in namespaces of its own, with the units of a test, and questions to it.
 
 use crate::ns::{Namespace, Recipe};
-use crate::{programs, varlink};
+use crate::varlink;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::os::unix::net::UnixStream;
@@ -48,8 +48,7 @@ impl Inside {
         more: impl FnOnce(Recipe) -> Recipe,
     ) -> Result<Self> {
         let mut recipe = Recipe::new(argv)
-            .copy(&programs::rinit()?, "/usr/bin/rinit")
-            .copy(&programs::planner()?, "/usr/bin/rinit-plan")
+            .rinit()?
             .text(
                 "/etc/passwd",
                 "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",

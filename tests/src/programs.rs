@@ -11,6 +11,11 @@ use std::sync::OnceLock;
 /// cannot be static.
 const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// Where they lie in a root.
+const RINIT: &str = "usr/bin/rinit";
+const PLANNER: &str = "usr/bin/rinit-plan";
+const HELPER: &str = "usr/lib/rinit/rinit-helper";
+
 /// The built programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
@@ -18,6 +23,8 @@ pub struct Programs {
     pub rinit: PathBuf,
     /// What reads unit files for it, static.
     pub rinit_plan: PathBuf,
+    /// What rinit starts for what it may not do itself, static.
+    pub rinit_helper: PathBuf,
     /// The command people type, static.
     pub rootctl: PathBuf,
     /// `/init` of our initramfs, static.
@@ -28,10 +35,11 @@ pub struct Programs {
 
 impl Programs {
     /// Each program with its place inside a root.
-    pub fn places(&self) -> [(&Path, &'static str); 5] {
+    pub fn places(&self) -> [(&Path, &'static str); 6] {
         [
-            (&self.rinit, "usr/bin/rinit"),
-            (&self.rinit_plan, "usr/bin/rinit-plan"),
+            (&self.rinit, RINIT),
+            (&self.rinit_plan, PLANNER),
+            (&self.rinit_helper, HELPER),
             (&self.rootctl, "usr/bin/rootctl"),
             (&self.rootctld, "usr/lib/rootctl/rootctld"),
             (&self.rinit_boot, "usr/lib/rootctl/rinit-boot"),
@@ -92,6 +100,7 @@ fn build_now() -> Result<Programs> {
     Ok(Programs {
         rinit: rinit()?,
         rinit_plan: planner()?,
+        rinit_helper: helper()?,
         rootctl: rootctl()?,
         rinit_boot: boot_stage()?,
         rootctld: broker()?,
@@ -104,6 +113,18 @@ fn build_now() -> Result<Programs> {
 /// As [`build`].
 pub fn boot_stage() -> Result<PathBuf> {
     fixed("initramfs-hook", "rinit-boot")
+}
+
+/// Builds rinit and the programs it starts; each with its place inside a root.
+///
+/// # Errors
+/// As [`build`].
+pub fn of_rinit() -> Result<[(PathBuf, &'static str); 3]> {
+    Ok([
+        (rinit()?, RINIT),
+        (planner()?, PLANNER),
+        (helper()?, HELPER),
+    ])
 }
 
 /// Builds rinit only.
@@ -120,6 +141,14 @@ pub fn rinit() -> Result<PathBuf> {
 /// As [`build`].
 pub fn planner() -> Result<PathBuf> {
     fixed("rinit", "rinit-plan")
+}
+
+/// Builds the program that rinit starts for what it may not do itself.
+///
+/// # Errors
+/// As [`build`].
+pub fn helper() -> Result<PathBuf> {
+    fixed("rinit", "rinit-helper")
 }
 
 /// Builds rootctl only.

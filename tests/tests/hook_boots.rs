@@ -67,11 +67,8 @@ fn finish(top: &Path, number: u32) -> Result<()> {
         run::quiet(seal.arg(&root).args(["ro", value]))
     };
     seal("false")?;
-    for (program, place) in [
-        (programs::rinit()?, "usr/bin/rinit"),
-        (programs::planner()?, "usr/bin/rinit-plan"),
-    ] {
-        let mut install = run::command("install", ["-m", "0755"]);
+    for (program, place) in programs::of_rinit()? {
+        let mut install = run::command("install", ["-D", "-m", "0755"]);
         run::quiet(install.arg(program).arg(root.join(place)))?;
     }
     seal("true")?;

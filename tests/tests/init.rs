@@ -39,8 +39,7 @@ fn main() -> std::process::ExitCode {
 fn recipe(units: &[(&str, &str)]) -> Result<Recipe> {
     let programs = programs::build()?;
     let mut recipe = Recipe::new(&["/usr/bin/rinit"])
-        .copy(&programs.rinit, "/usr/bin/rinit")
-        .copy(&programs.rinit_plan, "/usr/bin/rinit-plan")
+        .rinit()?
         .copy(&programs.rootctl, "/usr/bin/rootctl")
         .text(
             "/etc/rinit/services/basic.toml",

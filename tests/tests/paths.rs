@@ -35,7 +35,9 @@ fn watchers(inside: &Inside) -> Result<Vec<String>> {
             .ns
             .inside(&["/bin/busybox", "ps", "-o", "pid,args"])?,
     )?;
-    let lines = list.lines().filter(|line| line.contains("@watch"));
+    let lines = list
+        .lines()
+        .filter(|line| line.contains("rinit-helper watch"));
     let pids = lines.filter_map(|line| line.split_whitespace().next());
     Ok(pids.map(str::to_owned).collect())
 }

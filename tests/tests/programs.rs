@@ -38,6 +38,7 @@ fn static_ones() -> Result<Outcome> {
     for program in [
         &programs.rinit,
         &programs.rinit_plan,
+        &programs.rinit_helper,
         &programs.rinit_boot,
         &programs.rootctl,
     ] {

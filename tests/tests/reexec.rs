@@ -22,6 +22,7 @@ fn main() -> std::process::ExitCode {
             test("fifty_times_in_a_row_leak_nothing", fifty),
             test("a_program_that_cannot_go_on_is_not_executed", refused),
             test("a_crash_costs_no_service", crash),
+            test("programs_may_be_exchanged_while_they_run", exchanged),
             test("a_crash_right_after_a_start_adopts_what_runs", early),
             test("a_trial_that_keeps_crashing_is_left", trial),
             test("a_trial_found_degraded_is_not_good_afterwards", degraded),
@@ -287,6 +288,35 @@ fn crash() -> Result<Outcome> {
     // The end is an orderly one.
     inside.call("Power", &json!({ "action": "reboot" }))?;
     ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+/// What a package manager does: the new helper is there before the new rinit runs.
+fn exchanged() -> Result<Outcome> {
+    const PREPARED: &str = "[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"100000\"]\nnice = 1\n";
+    let inside = Inside::start(&[("a", PREPARED)])?;
+    let helper = inside.path("/usr/lib/rinit/rinit-helper")?;
+    let new = format!("{helper}.new");
+    let script = "#!/bin/sh\necho of another kind >&2\nexit 5\n";
+    std::fs::write(&new, script).context("cannot write")?;
+    run::quiet(&mut run::command("chmod", ["0755", &new]))?;
+    std::fs::rename(&new, &helper).context("cannot replace")?;
+    let restart = || inside.call("Restart", &json!({ "units": ["a"] }));
+    restart()?;
+    ensure!(inside.unit("a")?["state"] == "up");
+    // The state is written down within half a second.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    crash_by(&inside, "-SEGV")?;
+    restart()?;
+    ensure!(inside.unit("a")?["state"] == "up");
+    // The new rinit has the new one.
+    reexec(&inside)?;
+    inside.call("Stop", &json!({ "units": ["a"] }))?;
+    ensure!(inside.call("Start", &json!({ "units": ["a"] })).is_err());
+    std::fs::remove_file(&helper).context("cannot remove")?;
+    reexec(&inside)?;
+    // There is none, so the one before is kept.
+    ensure!(inside.call("Start", &json!({ "units": ["a"] })).is_err());
     Ok(Outcome::Passed)
 }
 

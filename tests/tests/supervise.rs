@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::ns::{End, Namespace, Recipe};
 use tests::tier::{self, Outcome, Tier, test};
-use tests::{programs, run, varlink};
+use tests::{run, varlink};
 
 const SOON: Duration = Duration::from_secs(30);
 const SLEEPER: &str = "[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"100000\"]\n";
@@ -88,8 +88,7 @@ fn recipe(units: &[(&str, &str)]) -> Result<Recipe> {
 
 fn recipe_of(argv: &[&str], units: &[(&str, &str)]) -> Result<Recipe> {
     let mut recipe = Recipe::new(argv)
-        .copy(&programs::rinit()?, "/usr/bin/rinit")
-        .copy(&programs::planner()?, "/usr/bin/rinit-plan")
+        .rinit()?
         .text(
             "/etc/passwd",
             "root:x:0:0::/root:/bin/sh\nweb:x:33:33::/srv:/bin/sh\n",

@@ -12,6 +12,7 @@ use sys::process::{Executor, Ids, Job, Stage};
 use super::Hands;
 use super::notify::Ear;
 use super::token::{Kind, token};
+use crate::roles;
 use crate::supervisor::{Command, Event, Role, UnitId};
 
 /// Where instances tell their readiness.
@@ -106,7 +107,7 @@ impl<K: Kernel> Hands<K> {
         }
         self.group(start);
         self.prepare(start, &mut job)?;
-        if !matches!(question(start.unit, command), Some(Ask::Own(_))) {
+        if !job.by_helper {
             job.executor = executor(start.unit, start.exec, &job)?;
         }
         let ready = match (start.role, &start.unit.ready) {
@@ -308,6 +309,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         return Err(format!("the user or group {who} is unknown"));
     }
     let asked = question(unit, command);
+    let by_helper = matches!(asked, Some(Ask::Own(_)));
     let argv = match (&unit.work, command) {
         (_, Command::AskReady | Command::AskHealth) => asked.map(asker),
         (Work::Container(container), command) => runtime_command(unit, container, command),
@@ -348,6 +350,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         own_id: Vec::new(),
         // Not ours, which is as high as it goes.
         descriptors: Some(sys::descriptors::ORDINARY),
+        by_helper,
         executor: None,
     })
 }
@@ -364,12 +367,12 @@ fn question(unit: &Unit, command: Command) -> Option<&Ask> {
     }
 }
 
-/// Who asks: a command, or we in another role.
+/// Who asks: a command, or our helper.
 fn asker(ask: &Ask) -> Vec<String> {
     match ask {
         Ask::Command(argv) => argv.clone(),
         Ask::Own(words) => {
-            let own = [sys::executor::PROGRAM, crate::ask::ROLE].map(str::to_owned);
+            let own = [sys::helper::NAME, roles::ASK].map(str::to_owned);
             own.into_iter().chain(words.iter().cloned()).collect()
         }
     }
@@ -390,7 +393,7 @@ fn executor(unit: &Unit, exec: &Exec, job: &Job) -> Result<Option<Executor>, Str
         own_id: job.own_id.iter().map(|name| (*name).to_owned()).collect(),
     };
     Ok(Some(Executor {
-        role: crate::exec::ROLE.to_owned(),
+        role: roles::EXEC.to_owned(),
         errand: errand.to_bytes()?,
         own_pids: setup.sandbox.own_pids,
     }))

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rootspec::held::{Definitions, MOST};
 use sys::handoff;
+use sys::helper::Helper;
 
 use super::held::Held;
 use super::{FINE, Reexec, age};
 use crate::gate::Verdict;
-use crate::hands::hold::Age;
+use crate::hands::hold::{Age, Fd};
 use crate::init::{Init, Phase};
 use crate::supervisor::{Call, Core, Event, UnitId};
 use crate::timers::Timers;
@@ -162,6 +163,7 @@ impl Init {
         self.staged = held.staged;
         self.all.hands.verdict = held.reasons;
         self.voice.resume(held.voice);
+        self.choose_helper(held.helper, age);
         let core = &self.all.core;
         self.gate.renumber(|name| core.find(name));
         let mut inbox = VecDeque::new();
@@ -206,6 +208,16 @@ impl Init {
             ));
         }
         self.reexec = Some(Reexec::Done(units));
+    }
+
+    /// A new program has a new helper; after a crash we are still the old one, and its file may be another by now.
+    fn choose_helper(&mut self, held: Option<Fd>, age: Age) {
+        let kernel = &mut self.all.hands.kernel;
+        let opened = kernel.helper().is_some_and(|helper| helper.fd().is_ok());
+        let held = held.and_then(Fd::take);
+        if let Some(fd) = held.filter(|_| age == Age::Stale || !opened) {
+            kernel.use_helper(Helper::held(fd));
+        }
     }
 
     /// Units whose processes are there although nothing is known of them.

@@ -53,6 +53,9 @@ pub(crate) struct Held {
     pub(crate) watchers: HeldWatchers,
     #[serde(default)]
     pub(crate) voice: Option<(Fd, Fd)>,
+    /// The program `rinit-helper` that goes with the program that wrote this.
+    #[serde(default)]
+    pub(crate) helper: Option<Fd>,
 }
 
 impl Held {
@@ -79,7 +82,7 @@ impl Held {
         let runs = self.runs.iter().flat_map(HeldRun::descriptors);
         let voice = self.voice.iter().flat_map(|(read, write)| [*read, *write]);
         let own = self.logs.descriptors().chain(voice);
-        let own = own.chain(self.watchers.descriptors());
+        let own = own.chain(self.watchers.descriptors()).chain(self.helper);
         let all = runs.chain(self.control.descriptors());
         all.chain(own.map(|fd| fd.0)).collect()
     }
@@ -112,6 +115,10 @@ impl Init {
             logs: self.logs.hold(),
             watchers: self.watchers.hold(),
             voice: self.voice.hold(),
+            helper: self.all.hands.kernel.helper().and_then(|helper| {
+                let fd = helper.fd().ok()?;
+                Some(Fd::of(fd))
+            }),
         }
     }
 

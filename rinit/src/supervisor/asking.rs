@@ -5,7 +5,7 @@ use sys::process::Exit;
 
 use super::model::{Clock, Command, Role, Step};
 use super::{Action, Core, State, UnitId};
-use crate::ask;
+use crate::roles::answer;
 
 /// A question that goes with the state.
 type Asked<'a> = (Command, &'a Question);
@@ -50,7 +50,7 @@ impl Core {
                     },
                 )),
                 Exit::Code(code),
-            ) => ask::words(code),
+            ) => words(code),
             _ => exit.to_string(),
         };
         self.answer(unit, Err(words));
@@ -126,5 +126,34 @@ impl Core {
             Some(answer) => format!("; the last answer: {answer}"),
             None => String::new(),
         }
+    }
+}
+
+/// The exit code of our own asker in words.
+fn words(code: u8) -> String {
+    match code {
+        answer::NO_OWNER => "the name has no owner".to_owned(),
+        answer::NONSENSE => "the answer makes no sense".to_owned(),
+        answer::REFUSED => "the answer is an error".to_owned(),
+        answer::NO_QUESTION => "rinit does not understand itself".to_owned(),
+        errno => {
+            let error = std::io::Error::from_raw_os_error(i32::from(errno)).to_string();
+            let error = error.split(" (os error").next().unwrap_or_default();
+            let mut chars = error.chars();
+            let first = chars.next().map(|c| c.to_ascii_lowercase());
+            first.into_iter().chain(chars).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asker_is_understood() {
+        assert_eq!(words(111), "connection refused");
+        assert_eq!(words(2), "no such file or directory");
+        assert_eq!(words(answer::NO_OWNER), "the name has no owner");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Numbers are little-endian.
 
-use crate::supervisor::UnitId;
+use rootspec::plan::UnitIndex as UnitId;
 
 /// In the place of an entry's number; no entry has this one.
 const WORDS: u8 = 0xff;
@@ -16,7 +16,7 @@ const MOST: usize = 1 << 18;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// About an entry of a unit.
     Entry(UnitId, u8),
     /// About a unit.
@@ -25,7 +25,7 @@ pub(super) enum Message {
 
 impl Message {
     /// Appends it to what is to be sent.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Entry(unit, number) => {
                 out.extend(unit.to_le_bytes());
@@ -44,21 +44,21 @@ impl Message {
 
 /// What has come, up to the end of the last whole message.
 #[derive(Debug, Default)]
-pub(super) struct Inbox(Vec<u8>);
+pub(crate) struct Inbox(Vec<u8>);
 
 impl Inbox {
     /// More has come.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// True if nothing waits for its rest.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// All whole messages. `None`: it is not our language.
-    pub(super) fn take(&mut self) -> Option<Vec<Message>> {
+    pub(crate) fn take(&mut self) -> Option<Vec<Message>> {
         let mut all = Vec::new();
         let mut rest = self.0.as_slice();
         while let Some((unit, [number, behind @ ..])) = rest.split_first_chunk() {

@@ -5,8 +5,8 @@
 //! | `mod` (here) | what follows when something has happened at a path; pure |
 //! | `side` | PID 1's side of the watcher: started, told, heard, started again |
 //! | `link` | what they say to each other |
-//! | `watcher` | the process that looks: a thread for each unit with paths |
-//! | `sight` | what such a thread looks at |
+//!
+//! The process that looks is `rinit-helper` (`helper/watch/`).
 //!
 //! A path may lie on a disk or server that does not answer, so PID 1 looks at none: a process of its own does, the watcher,
 //! with a thread for each unit, so that one that hangs hangs alone. It says a thing once, and then not again before it is
@@ -22,8 +22,6 @@
 
 mod link;
 mod side;
-mod sight;
-pub(crate) mod watcher;
 
 use std::collections::VecDeque;
 

@@ -12,9 +12,10 @@ use sys::kernel::{Kernel, Linux};
 use sys::process::{Job, Wait};
 
 use super::link::{Inbox, Message};
-use super::{Deed, Phase, Watches, watcher};
+use super::{Deed, Phase, Watches};
 use crate::hands::hold::Fd;
 use crate::init::{Init, WATCHER};
+use crate::roles;
 use crate::supervisor::{Event, UnitId};
 use crate::timetable::Outcome;
 use crate::words;
@@ -66,7 +67,7 @@ pub(crate) struct Watchers {
 }
 
 impl Process {
-    fn start(kernel: &mut Linux, program: &str) -> Result<Self, String> {
+    fn start(kernel: &mut Linux) -> Result<Self, String> {
         let said = |error: sys::SysError| sys::chain(&error);
         let pair = UnixStream::pair().and_then(|(ours, theirs)| {
             ours.set_nonblocking(true)?;
@@ -76,15 +77,21 @@ impl Process {
         let null = kernel.null().map_err(said)?;
         let theirs = OwnedFd::from(theirs);
         let job = Job {
-            argv: vec![program.to_owned(), watcher::ROLE.to_owned()],
+            argv: vec![sys::helper::NAME.to_owned(), roles::WATCH.to_owned()],
             // One heap for all threads (mallopt(3)).
             env: vec!["MALLOC_ARENA_MAX=1".to_owned()],
             umask: 0o022,
+            by_helper: true,
             ..Job::default()
         };
         let epoll = kernel.epoll();
         epoll.add(&link, WATCHER, Interest::Read).map_err(said)?;
-        let fds = [(&null, 0), (&null, 1), (&null, 2), (&theirs, watcher::LINK)];
+        let fds = [
+            (&null, 0),
+            (&null, 1),
+            (&null, 2),
+            (&theirs, roles::WATCH_LINK),
+        ];
         let pid = kernel.spawn(&job, &fds, None, WATCHER).map_err(said)?;
         Ok(Self::new(pid, link))
     }
@@ -241,9 +248,8 @@ impl Init {
     }
 
     fn start_watcher(&mut self) {
-        let program = self.program().to_owned();
         self.watchers.again = None;
-        match Process::start(&mut self.all.hands.kernel, &program) {
+        match Process::start(&mut self.all.hands.kernel) {
             Ok(process) => {
                 self.watchers.process = Some(process);
                 self.tell_watcher_all();

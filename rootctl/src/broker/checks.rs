@@ -24,6 +24,7 @@ pub(crate) fn root(root: &Path) -> Result<KernelFiles> {
     modules_dir(root, &kernel.release)?;
     must_be_program(root, program::RINIT)?;
     must_be_program(root, program::PLANNER)?;
+    must_be_program(root, program::HELPER)?;
     must_be_program(root, program::BOOT_STAGE)?;
     os_release(root)?;
     Ok(kernel)
@@ -188,6 +189,7 @@ mod tests {
         add(root, "usr/lib/modules/6.1/modules.dep", 0o644);
         add(root, "usr/bin/rinit", 0o755);
         add(root, "usr/bin/rinit-plan", 0o755);
+        add(root, "usr/lib/rinit/rinit-helper", 0o755);
         add(root, "usr/lib/rootctl/rinit-boot", 0o755);
         add(root, "usr/lib/os-release", 0o644);
         root
@@ -208,6 +210,7 @@ mod tests {
             ("usr/lib/modules", "has no modules"),
             ("usr/bin/rinit", "/usr/bin/rinit"),
             ("usr/bin/rinit-plan", "/usr/bin/rinit-plan"),
+            ("usr/lib/rinit/rinit-helper", "rinit-helper"),
             ("usr/lib/rootctl/rinit-boot", "rinit-boot"),
             ("usr/lib/os-release", "os-release"),
         ] {

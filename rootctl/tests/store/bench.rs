@@ -347,6 +347,11 @@ pub(crate) fn make_root(root: &Path) {
     write(&root.join("usr/bin/rinit"), 0o755, b"rinit");
     write(&root.join("usr/bin/rinit-plan"), 0o755, b"rinit-plan");
     write(
+        &root.join("usr/lib/rinit/rinit-helper"),
+        0o755,
+        b"rinit-helper",
+    );
+    write(
         &root.join("usr/lib/rootctl/rinit-boot"),
         0o755,
         b"rinit-boot",

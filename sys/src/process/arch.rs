@@ -31,6 +31,17 @@ compile_error!("sys::process knows the system call instruction of x86-64 and AAr
 /// As for the system call itself: pointers must be valid for what it does with them.
 #[inline]
 pub(super) unsafe fn call(number: i64, a: usize, b: usize, c: usize, d: usize) -> isize {
+    // SAFETY: the caller's promise; what takes four arguments does not look at the fifth.
+    unsafe { call5(number, [a, b, c, d, 0]) }
+}
+
+/// The same with five.
+///
+/// # Safety
+/// As for [`call`].
+#[inline]
+pub(super) unsafe fn call5(number: i64, arguments: [usize; 5]) -> isize {
+    let [a, b, c, d, e] = arguments;
     let answer: isize;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller vouches for the arguments; the instruction clobbers rcx and r11 only.
@@ -38,7 +49,7 @@ pub(super) unsafe fn call(number: i64, a: usize, b: usize, c: usize, d: usize) -
         std::arch::asm!(
             "syscall",
             inlateout("rax") number => answer,
-            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
             lateout("rcx") _, lateout("r11") _,
             options(nostack),
         );
@@ -49,7 +60,7 @@ pub(super) unsafe fn call(number: i64, a: usize, b: usize, c: usize, d: usize) -
         std::arch::asm!(
             "svc 0",
             in("x8") number,
-            inlateout("x0") a => answer, in("x1") b, in("x2") c, in("x3") d,
+            inlateout("x0") a => answer, in("x1") b, in("x2") c, in("x3") d, in("x4") e,
             options(nostack),
         );
     }

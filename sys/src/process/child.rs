@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::arch::call;
+use super::arch::{call, call5};
 use super::{Stage, Wait};
 
 /// Everything a child needs, in the kernel's form. Not changed by the parent while a child uses it.
@@ -30,7 +30,9 @@ pub(super) struct Prepared {
     pub(super) nofile: Option<[u64; 2]>,
     /// Only directories belong to that user: the executor changes to it.
     pub(super) stays_root: bool,
-    /// Paths to try in order.
+    /// Descriptor of the program to become.
+    pub(super) helper: Option<i32>,
+    /// Without that, paths to try in order.
     pub(super) programs: Vec<CString>,
     pub(super) argv: Vec<*const c_char>,
     pub(super) envp: Vec<*const c_char>,
@@ -70,8 +72,8 @@ fn wide(number: u32) -> usize {
 pub(super) unsafe extern "C" fn start(argument: *const c_void) -> ! {
     // SAFETY: the caller's promise; the parent does not change it meanwhile.
     let prepared = unsafe { &*argument.cast::<Prepared>() };
-    let mut report = prepared.report;
-    let (stage, errno) = match run(prepared, &mut report) {
+    let (mut report, helper) = (prepared.report, prepared.helper);
+    let (stage, errno) = match run(prepared, &mut report, helper) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -95,10 +97,14 @@ pub(super) unsafe extern "C" fn start(argument: *const c_void) -> ! {
 
 type Failure = (Stage, i32);
 
-fn run(p: &Prepared, report: &mut i32) -> Result<std::convert::Infallible, Failure> {
+fn run(
+    p: &Prepared,
+    report: &mut i32,
+    mut helper: Option<i32>,
+) -> Result<std::convert::Infallible, Failure> {
     // SAFETY: no pointers.
     unsafe { call(libc::SYS_setsid, 0, 0, 0, 0) };
-    descriptors(p, report).map_err(|errno| (Stage::Descriptors, errno))?;
+    descriptors(p, report, &mut helper).map_err(|errno| (Stage::Descriptors, errno))?;
     terminal(p).map_err(|errno| (Stage::Terminal, errno))?;
     // SAFETY: no pointers.
     unsafe { call(libc::SYS_umask, wide(p.umask), 0, 0, 0) };
@@ -112,12 +118,15 @@ fn run(p: &Prepared, report: &mut i32) -> Result<std::convert::Infallible, Failu
     }
     write_pid(p);
     limits(p).map_err(|errno| (Stage::Limits, errno))?;
-    execute(p).map_err(|errno| (Stage::Exec, errno))
+    execute(p, helper).map_err(|errno| (Stage::Exec, errno))
 }
 
 /// Gives every descriptor its number: first all out of the way of the numbers given out, then each down.
-fn descriptors(p: &Prepared, report: &mut i32) -> Result<(), i32> {
+fn descriptors(p: &Prepared, report: &mut i32, helper: &mut Option<i32>) -> Result<(), i32> {
     *report = out_of_the_way(*report, p.above)?;
+    if let Some(fd) = helper {
+        *fd = out_of_the_way(*fd, p.above)?;
+    }
     for (from, _) in &p.moves {
         from.store(out_of_the_way(from.load(Relaxed), p.above)?, Relaxed);
     }
@@ -180,8 +189,7 @@ fn directories(p: &Prepared) -> Result<(), i32> {
             Err(errno) => return Err(errno),
         }
         if let (true, Some((uid, gid, _))) = (*owned, &p.ids) {
-            // SAFETY: a NUL-terminated string that outlives the call; flags are 0 in the fifth register by default of
-            // lchown, which follows no link.
+            // SAFETY: a NUL-terminated string that outlives the call.
             fd_of(unsafe { lchown(text, *uid, *gid) })?;
         }
     }
@@ -191,24 +199,10 @@ fn directories(p: &Prepared) -> Result<(), i32> {
 /// # Safety
 /// `path` is the address of a NUL-terminated string.
 unsafe fn lchown(path: usize, uid: u32, gid: u32) -> isize {
-    #[cfg(target_arch = "x86_64")]
+    let (at, not_through) = (word(libc::AT_FDCWD), word(libc::AT_SYMLINK_NOFOLLOW));
+    let arguments = [at, path, wide(uid), wide(gid), not_through];
     // SAFETY: the caller's promise.
-    unsafe {
-        call(libc::SYS_lchown, path, wide(uid), wide(gid), 0)
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        // These machines have fchownat only, whose fifth argument (flags) this thin wrapper does not pass; an open
-        // descriptor serves as well and follows no link either.
-        let flags = word(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC);
-        // SAFETY: the caller's promise.
-        let opened = unsafe { call(libc::SYS_openat, word(libc::AT_FDCWD), path, flags, 0) };
-        match fd_of(opened) {
-            // SAFETY: no pointers.
-            Ok(fd) => unsafe { call(libc::SYS_fchown, word(fd), wide(uid), wide(gid), 0) },
-            Err(_) => opened,
-        }
-    }
+    unsafe { call5(libc::SYS_fchownat, arguments) }
 }
 
 fn oom(p: &Prepared) -> Result<(), i32> {
@@ -286,13 +280,19 @@ fn write_pid(p: &Prepared) {
     }
 }
 
-/// Takes all signals again and becomes the program: the first path of the list that is there.
-fn execute(p: &Prepared) -> Result<std::convert::Infallible, i32> {
+/// Takes all signals again and becomes the program: the helper, or the first path of the list that is there.
+fn execute(p: &Prepared, helper: Option<i32>) -> Result<std::convert::Infallible, i32> {
     let none = 0_u64;
     let (how, set, size) = (word(libc::SIG_SETMASK), &raw const none as usize, 8);
     // SAFETY: the kernel's signal set has 8 bytes.
     unsafe { call(libc::SYS_rt_sigprocmask, how, set, 0, size) };
     let (argv, envp) = (p.argv.as_ptr() as usize, p.envp.as_ptr() as usize);
+    if let Some(fd) = helper {
+        let (no_path, by_fd) = (c"".as_ptr() as usize, word(libc::AT_EMPTY_PATH));
+        // SAFETY: as below.
+        let answer = unsafe { call5(libc::SYS_execveat, [word(fd), no_path, argv, envp, by_fd]) };
+        return Err(fd_of(answer).err().unwrap_or(libc::EIO));
+    }
     let mut why = libc::ENOENT;
     for program in &p.programs {
         let path = program.as_ptr() as usize;

@@ -29,6 +29,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatu
 use crate::descriptors::{self, Limit};
 use crate::error::{Cannot, Result, SysError};
 use crate::executor;
+use crate::helper::Helper;
 use stack::Stack;
 
 /// Where programs without a slash in their name are looked for.
@@ -74,13 +75,15 @@ pub struct Job {
     pub own_id: Vec<&'static str>,
     /// How many descriptors it may have open, as far as we may ourselves; absent: as many as we.
     pub descriptors: Option<Limit>,
-    /// The child becomes a copy of our own program that does the rest, see [`Executor`].
+    /// The program is our [`crate::helper::Helper`], and `argv` its words.
+    pub by_helper: bool,
+    /// The child becomes our helper, which does the rest, see [`Executor`].
     pub executor: Option<Executor>,
 }
 
 /// A stop between us and a program, for what may hang or needs memory: mounts, files, filters.
 ///
-/// The child still opens terminal and directories itself, and then executes our own program with the words
+/// The child still opens terminal and directories itself, and then executes our helper with the words
 /// `ROLE ERRAND REPORT`: two descriptors. From the first it reads what to do; on the second it reports a failure (see
 /// [`crate::executor::Report`]). User, working directory, environment and program are its business, and the start
 /// counts as through when the second descriptor is closed by its exec.
@@ -254,6 +257,7 @@ pub struct Spawned {
 }
 
 /// Starts `job` with the descriptors `fds` (each with the number it gets), in the cgroup whose directory is `group`.
+/// `helper` is what a job may need beside its own program.
 ///
 /// The child gets a session of its own and takes all signals; what we ignore it ignores (see
 /// [`crate::signal::Signals::take_over`]). Of our descriptors, all of which close on exec, only those named reach it.
@@ -264,6 +268,7 @@ pub fn spawn(
     job: &Job,
     fds: &[(BorrowedFd<'_>, i32)],
     group: Option<BorrowedFd<'_>>,
+    helper: Option<&Helper>,
 ) -> Result<Spawned> {
     let name = job.argv.first().map_or("", String::as_str);
     let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
@@ -285,7 +290,15 @@ pub fn spawn(
         fds.push((errand.as_fd(), next));
         fds.push((told.as_fd(), next.saturating_add(1)));
     }
-    let prepared = Box::new(prepare(job, &fds, told.as_raw_fd())?);
+    let helped = job.by_helper || job.executor.is_some();
+    let helper = match helped {
+        true => {
+            let none = || SysError::invalid("start", name, "there is no helper here");
+            Some(helper.ok_or_else(none)?.fd()?.as_raw_fd())
+        }
+        false => None,
+    };
+    let prepared = Box::new(prepare(job, &fds, told.as_raw_fd(), helper)?);
     let stack = Stack::take().cannot("start", name)?;
     let (low, size) = stack.range();
     let vm = flag(libc::CLONE_VM) | CLONE_CLEAR_SIGHAND;
@@ -348,14 +361,19 @@ fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|error| SysError::new("start", text, error))
 }
 
-fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<child::Prepared> {
+fn prepare(
+    job: &Job,
+    fds: &[(BorrowedFd<'_>, i32)],
+    report: i32,
+    helper: Option<i32>,
+) -> Result<child::Prepared> {
     let mut strings = Vec::new();
     let own = job.executor.as_ref().map(|executor| {
         let last = fds.iter().map(|(_, to)| *to).max().unwrap_or_default();
         let numbers = [last.saturating_sub(1), last].map(|number| number.to_string());
         let [errand, report] = numbers;
         vec![
-            executor::NAME.to_owned(),
+            crate::helper::NAME.to_owned(),
             executor.role.clone(),
             errand,
             report,
@@ -388,8 +406,8 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
         Some(_) => None,
         None => Some(c_string(job.workdir.as_deref().unwrap_or("/"))?),
     };
-    let programs = match &own {
-        Some(_) => vec![c_string(executor::PROGRAM)?],
+    let programs = match helper {
+        Some(_) => Vec::new(),
         None => programs(job.argv.first().map_or("", String::as_str))?,
     };
     Ok(child::Prepared {
@@ -416,6 +434,7 @@ fn prepare(job: &Job, fds: &[(BorrowedFd<'_>, i32)], report: i32) -> Result<chil
             [given.soft, given.hard]
         }),
         stays_root: own.is_some(),
+        helper,
         programs,
         argv,
         envp,

@@ -29,7 +29,7 @@ fn settle(flight: &mut Flight) -> Wait {
 
 fn output_of(job: &Job) -> String {
     let (mut read, write) = std::io::pipe().unwrap();
-    let mut spawned = spawn(job, &[(write.as_fd(), 1)], None).unwrap();
+    let mut spawned = spawn(job, &[(write.as_fd(), 1)], None, None).unwrap();
     drop(write);
     assert_eq!(settle(&mut spawned.flight), Wait::Executed);
     let mut text = String::new();
@@ -93,7 +93,7 @@ fn a_failed_exec_names_step_and_reason() {
         (job(&["/etc/passwd"]), Stage::Exec, libc::EACCES),
     ] {
         bad.env = Vec::new();
-        let mut spawned = spawn(&bad, &[], None).unwrap();
+        let mut spawned = spawn(&bad, &[], None, None).unwrap();
         assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
         assert_eq!(wait(spawned.pid), Exit::Code(127));
         assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
@@ -101,7 +101,7 @@ fn a_failed_exec_names_step_and_reason() {
     }
     let mut nowhere = job(&["/bin/true"]);
     nowhere.workdir = Some("/nonexistent".into());
-    let mut spawned = spawn(&nowhere, &[], None).unwrap();
+    let mut spawned = spawn(&nowhere, &[], None, None).unwrap();
     assert_eq!(
         settle(&mut spawned.flight),
         Wait::Failed(Stage::WorkDir, libc::ENOENT)
@@ -115,7 +115,7 @@ fn descriptors_that_stand_in_each_others_place_arrive_where_they_should() {
     let (mut read_b, write_b) = std::io::pipe().unwrap();
     let both = job(&["/bin/sh", "-c", "echo a >&3; echo b >&4"]);
     let (a, b) = (write_a.as_fd(), write_b.as_fd());
-    let mut spawned = spawn(&both, &[(a, 3), (b, 4)], None).unwrap();
+    let mut spawned = spawn(&both, &[(a, 3), (b, 4)], None, None).unwrap();
     assert_eq!(settle(&mut spawned.flight), Wait::Executed);
     drop((write_a, write_b));
     let (mut text_a, mut text_b) = (String::new(), String::new());
@@ -123,6 +123,44 @@ fn descriptors_that_stand_in_each_others_place_arrive_where_they_should() {
     read_b.read_to_string(&mut text_b).unwrap();
     assert_eq!((text_a.as_str(), text_b.as_str()), ("a\n", "b\n"));
     wait(spawned.pid);
+}
+
+#[test]
+fn the_helper_is_the_one_that_was_opened_whatever_lies_at_its_path() {
+    let dir = crate::testdir::TestDir::new("helper");
+    let path = dir.path().join("helper");
+    std::fs::copy("/bin/sh", &path).unwrap();
+    let helper = Helper::open(path.to_str().unwrap());
+    std::fs::remove_file(&path).unwrap();
+    let number = helper.fd().unwrap().as_raw_fd();
+    let mut asks = job(&[
+        "helper",
+        "-c",
+        "echo $0 $# >&$1",
+        "zero",
+        &number.to_string(),
+    ]);
+    asks.by_helper = true;
+    let (mut read, write) = std::io::pipe().unwrap();
+    // Its own number is given to another descriptor.
+    let fds = [(write.as_fd(), number)];
+    let mut spawned = spawn(&asks, &fds, None, Some(&helper)).unwrap();
+    drop(write);
+    assert_eq!(settle(&mut spawned.flight), Wait::Executed);
+    let mut text = String::new();
+    read.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "zero 1\n");
+    assert_eq!(wait(spawned.pid), Exit::Code(0));
+}
+
+#[test]
+fn without_a_helper_it_is_said_where_it_should_be() {
+    let mut asks = job(&["helper"]);
+    asks.by_helper = true;
+    let helper = Helper::open("/nowhere/helper");
+    let error = spawn(&asks, &[], None, Some(&helper)).unwrap_err();
+    assert!(crate::chain(&error).contains("/nowhere/helper"), "{error}");
+    assert!(spawn(&asks, &[], None, None).is_err());
 }
 
 #[test]
@@ -141,5 +179,5 @@ fn a_worker_sends_its_result_and_ends() {
 
 #[test]
 fn a_text_with_a_nul_is_refused_before_anything_is_started() {
-    assert!(spawn(&job(&["/bin/\0true"]), &[], None).is_err());
+    assert!(spawn(&job(&["/bin/\0true"]), &[], None, None).is_err());
 }

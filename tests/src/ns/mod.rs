@@ -7,7 +7,7 @@
 pub mod cgroup;
 
 use crate::console::Console;
-use crate::{initramfs, paths, run};
+use crate::{initramfs, paths, programs, run};
 use anyhow::{Context, Result, bail};
 use cgroup::Cgroup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -76,6 +76,17 @@ impl Recipe {
     pub fn copy(mut self, from: &Path, to: &str) -> Self {
         self.copies.push((from.to_path_buf(), to.to_owned()));
         self
+    }
+
+    /// Copies rinit and the programs it starts to their places.
+    ///
+    /// # Errors
+    /// When they cannot be built.
+    pub fn rinit(mut self) -> Result<Self> {
+        for (program, place) in programs::of_rinit()? {
+            self = self.copy(&program, &format!("/{place}"));
+        }
+        Ok(self)
     }
 
     /// Writes a text file in the root.

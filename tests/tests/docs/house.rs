@@ -224,10 +224,11 @@ fn asked(mut stream: UnixStream, method: &str, parameters: &Value) -> Result<Val
 /// The smallest root that can be a snapshot: busybox, a file that passes for a kernel, an index of no modules.
 fn make_root(root: &Path) -> Result<()> {
     const SCRIPT: &str = "set -e; mkdir -p \"$1\"; cd \"$1\"
-        mkdir -p boot bin etc usr/bin usr/share usr/lib/rootctl usr/lib/modules/$2/kernel var/lib/dpkg
+        mkdir -p boot bin etc usr/bin usr/share usr/lib/rinit usr/lib/rootctl usr/lib/modules/$2/kernel var/lib/dpkg
         head -c 300000 /dev/urandom > boot/vmlinuz-$2
         cp \"$3\" bin/busybox; ln -s busybox bin/sh; ln -s busybox bin/mkdir
-        ln -s ../../bin/busybox usr/bin/rinit; ln -s ../../bin/busybox usr/bin/rinit-plan; ln -s ../../../bin/busybox usr/lib/rootctl/rinit-boot
+        ln -s ../../bin/busybox usr/bin/rinit; ln -s ../../bin/busybox usr/bin/rinit-plan
+        ln -s ../../../bin/busybox usr/lib/rinit/rinit-helper; ln -s ../../../bin/busybox usr/lib/rootctl/rinit-boot
         echo NAME=Small > usr/lib/os-release; echo packages > var/lib/dpkg/status
         echo root:x:0:0::/root:/bin/sh > etc/passwd; ln -s usr/lib lib
         depmod -b . $2 2> /dev/null || true";
@@ -245,8 +246,7 @@ impl Machine {
     pub(crate) fn start() -> Result<Self> {
         let programs = programs::build()?;
         let mut recipe = Recipe::new(&["/usr/bin/rinit"])
-            .copy(&programs.rinit, "/usr/bin/rinit")
-            .copy(&programs.rinit_plan, "/usr/bin/rinit-plan")
+            .rinit()?
             .copy(&programs.rootctl, "/usr/bin/rootctl")
             .text("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
             .text("/etc/group", "root:x:0:\nadm:x:4:\n")

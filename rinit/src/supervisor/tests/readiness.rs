@@ -130,7 +130,7 @@ fn a_check_that_hangs_is_killed_and_one_that_is_not_needed_any_more_too() {
 }
 
 #[test]
-fn a_socket_is_asked_by_our_own_program_and_not_by_its_executor() {
+fn a_socket_is_asked_by_our_helper_and_not_by_its_executor() {
     let mut w = world(&[(
         "a",
         "[ready]\nsocket = \"stream:/run/a.sock\"\n[exec]\nstart = \"/bin/a\"\nnice = 5",
@@ -138,10 +138,11 @@ fn a_socket_is_asked_by_our_own_program_and_not_by_its_executor() {
     w.start("a");
     assert_eq!(
         w.log(),
-        ["run /bin/a", "run /proc/self/exe @ask connect /run/a.sock"]
+        ["run /bin/a", "run rinit-helper ask connect /run/a.sock"]
     );
-    let asker = w.kernel().pid_of("/proc/self/exe").unwrap();
-    assert_eq!(w.kernel().processes[&asker].job.executor, None);
+    let asker = w.kernel().pid_of("rinit-helper").unwrap();
+    let job = &w.kernel().processes[&asker].job;
+    assert!(job.by_helper && job.executor.is_none());
     w.kernel().end(asker, Exit::Code(111));
     w.run();
     w.stop("a");

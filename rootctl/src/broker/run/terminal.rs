@@ -58,7 +58,7 @@ pub(super) fn inside(inside: &Inside) -> Result<ExitCode> {
         Near::Terminal(_) => Vec::new(),
         Near::Socket(socket) => (0..3).map(|number| (socket.as_fd(), number)).collect(),
     };
-    let mut child = sys::process::spawn(&job, &fds, None)?;
+    let mut child = sys::process::spawn(&job, &fds, None, None)?;
     drop(near);
     while let Some((pid, code)) = namespace::reap()? {
         if pid == child.pid {

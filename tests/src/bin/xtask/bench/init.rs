@@ -60,8 +60,7 @@ fn limit() -> Result<Recipe> {
 fn rinit() -> Result<Recipe> {
     let unit = |name: &str| format!("/etc/rinit/services/{name}.toml");
     let mut recipe = recipe(&["/usr/bin/rinit"])?
-        .copy(&programs::rinit()?, "/usr/bin/rinit")
-        .copy(&programs::planner()?, "/usr/bin/rinit-plan")
+        .rinit()?
         .text("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
         .text("/etc/group", "root:x:0:\n")
         .text(&unit("default"), &graph::group());

@@ -179,8 +179,7 @@ fn rinit(count: usize) -> Result<Contender> {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let group = |wants: &str| format!("schema = 1\nkind = \"group\"\ndeps.wants = [{wants}]\n");
     let mut recipe = recipe(&["/usr/bin/rinit"])?
-        .copy(&programs::rinit()?, "/usr/bin/rinit")
-        .copy(&programs::planner()?, "/usr/bin/rinit-plan")
+        .rinit()?
         .copy(&programs::rootctl()?, "/usr/bin/rootctl")
         .text("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
         .text("/etc/group", "root:x:0:\n")

@@ -1,4 +1,4 @@
-//! The executor, `rinit @exec`: a process of the unit that prepares itself and becomes the program.
+//! The executor, `rinit-helper exec`: a process of the unit that prepares itself and becomes the program.
 //!
 //! PID 1 may neither wait nor fail, so whatever can hang (a mount, a file of another system) or be refused is done
 //! here. A failure is told to PID 1 in one sentence that names the key, and costs this start only.
@@ -21,9 +21,6 @@ use rootspec::units::LIMIT_NAMES;
 use sys::executor::{self, BrokenPipe, Report};
 use sys::namespace::Own;
 use sys::process::Ids;
-
-/// The role's word on the command line.
-pub(crate) const ROLE: &str = "@exec";
 
 /// Why a step failed: a whole sentence.
 pub(crate) type Step = Result<(), String>;

@@ -1,11 +1,11 @@
-//! `rinit @ask`: a process of a unit that asks it one question and ends with the answer as its exit code.
+//! `rinit-helper ask`: a process of a unit that asks it one question and ends with the answer as its exit code.
 //!
 //! PID 1 may not wait for anybody, so it starts this. 0 is a good answer, an error number of the kernel says why there
 //! was none, and larger ones are ours.
 //!
 //! | open | for |
 //! |---|---|
-//! | `mod` (here) | the questions, the exit codes, connections |
+//! | `mod` (here) | the questions, connections |
 //! | `bus` | names on the system bus |
 //! | `http` | pages |
 
@@ -15,33 +15,7 @@ mod http;
 use std::net::SocketAddr;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 
-/// The role's word on the command line.
-pub(crate) const ROLE: &str = "@ask";
-/// The name on the bus has no owner.
-const NO_OWNER: u8 = 200;
-/// What came is not what was expected.
-const NONSENSE: u8 = 201;
-/// The question makes no sense: a fault of ours.
-const NO_QUESTION: u8 = 202;
-/// The answer was an error of the one who was asked.
-const REFUSED: u8 = 203;
-
-/// An exit code in words.
-pub(crate) fn words(code: u8) -> String {
-    match code {
-        NO_OWNER => "the name has no owner".to_owned(),
-        NONSENSE => "the answer makes no sense".to_owned(),
-        REFUSED => "the answer is an error".to_owned(),
-        NO_QUESTION => "rinit does not understand itself".to_owned(),
-        errno => {
-            let error = std::io::Error::from_raw_os_error(i32::from(errno)).to_string();
-            let error = error.split(" (os error").next().unwrap_or_default();
-            let mut chars = error.chars();
-            let first = chars.next().map(|c| c.to_ascii_lowercase());
-            first.into_iter().chain(chars).collect()
-        }
-    }
-}
+use crate::roles::answer::{NO_OWNER, NO_QUESTION, NONSENSE};
 
 /// Asks; the exit code. Whoever started us sets the deadline.
 pub(crate) fn run(words: &[&str]) -> u8 {
@@ -102,7 +76,13 @@ fn tcp(mut address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::ErrorKind;
     use std::net::TcpListener;
+
+    /// What an asker says of an error of the kernel.
+    fn refused_with(kind: ErrorKind, answer: u8) -> bool {
+        std::io::Error::from_raw_os_error(answer.into()).kind() == kind
+    }
 
     #[test]
     fn a_listener_is_found_and_what_is_in_the_way_is_told() {
@@ -113,11 +93,9 @@ mod tests {
         assert_eq!(run(&["connect", &everywhere]), 0);
         drop(listener);
         let refused = run(&["connect", &address.to_string()]);
-        assert_eq!(words(refused), "connection refused");
-        assert_eq!(
-            words(run(&["connect", "/nowhere/at.sock"])),
-            "no such file or directory"
-        );
+        assert!(refused_with(ErrorKind::ConnectionRefused, refused));
+        let nobody = run(&["connect", "/nowhere/at.sock"]);
+        assert!(refused_with(ErrorKind::NotFound, nobody));
         assert_eq!(run(&["connect", "nonsense"]), NO_QUESTION);
         assert_eq!(run(&["what"]), NO_QUESTION);
     }

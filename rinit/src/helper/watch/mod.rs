@@ -1,7 +1,21 @@
-//! The process that looks at paths, with a thread for each unit that has some. A thread may hang with the file system that
+//! `rinit-helper watch`: the process that looks at paths, with a thread for each unit that has some. A thread may hang with the file system that
 //! it looks at; nobody waits for it, and the first thread looks at nothing.
 //!
+//! | open | for |
+//! |---|---|
+//! | `mod` (here) | threads, and what they and PID 1 say to each other |
+//! | `sight` | what such a thread looks at |
+//! | `../../watch/link.rs` | what is said, in bytes |
+//!
 //! Threads are short of memory, not of time: 1,000 units with paths are 1,000 small stacks in one process.
+
+#[path = "../../watch/link.rs"]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "PID 1 asks whether something is half said")
+)]
+mod link;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,17 +25,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rootspec::plan::paths_from_bytes;
+use rootspec::plan::{UnitIndex as UnitId, paths_from_bytes};
 use sys::epoll::{Epoll, Interest};
 
-use super::link::{Inbox, Message};
-use super::sight::Sight;
-use crate::supervisor::UnitId;
+use link::{Inbox, Message};
+use sight::Sight;
 
-/// The role's word on the command line.
-pub(crate) const ROLE: &str = "@watch";
-/// Descriptor on which it talks with PID 1.
-pub(crate) const LINK: i32 = 3;
+use crate::roles::WATCH_LINK;
+
 /// Stack of a thread, in bytes: a kernel's buffer and a few paths lie on it.
 const STACK: usize = 64 << 10;
 const TOKEN_LINK: u64 = 0;
@@ -84,7 +95,7 @@ impl Voice {
 
 /// The role: looks until PID 1 lets go.
 pub(crate) fn run() -> u8 {
-    let Ok(link) = sys::inherit::take(LINK) else {
+    let Ok(link) = sys::inherit::take(WATCH_LINK) else {
         return 2;
     };
     u8::from(serve(&UnixStream::from(link)).is_err())
