@@ -36,13 +36,20 @@ fn main() -> std::process::ExitCode {
 
 /// All records of a unit, the oldest first.
 fn records(inside: &Inside, name: &str) -> Result<String> {
-    let mut all = inside.read(&format!("/var/log/rinit/{name}.log"))?;
-    for number in 1.. {
-        match inside.read(&format!("/var/log/rinit/{name}.log.{number}")) {
-            Ok(older) => all = older + &all,
-            Err(_) => break,
-        }
+    let folder = "/var/log/rinit";
+    let listed = run::output(&mut inside.ns.inside(&["/bin/busybox", "ls", folder])?)?;
+    // A logger that is killed while it turns files over leaves a number free.
+    let prefix = format!("{name}.log.");
+    let numbers = listed
+        .lines()
+        .filter_map(|file| file.strip_prefix(&prefix)?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    let mut all = String::new();
+    for number in numbers {
+        all += &inside.read(&format!("{folder}/{prefix}{number}"))?;
     }
+    all += &inside.read(&format!("{folder}/{name}.log"))?;
     Ok(all)
 }
 
@@ -123,7 +130,10 @@ fn storm() -> Result<Outcome> {
     run::quiet(&mut inside.ns.inside(&["/bin/sh", "-c", ": > /run/stop"])?)?;
     for name in ["short", "long"] {
         inside.until("all is written", || {
-            let text = inside.read(&format!("/var/log/rinit/{name}.log"))?;
+            // There is none for a moment when it is turned over.
+            let text = inside
+                .read(&format!("/var/log/rinit/{name}.log"))
+                .unwrap_or_default();
             Ok(text
                 .lines()
                 .last()

@@ -220,7 +220,7 @@ impl Store {
         }
     }
 
-    /// The file becomes number 1, number 1 becomes 2, and so on; those above `keep` go.
+    /// The file becomes number 1, number 1 becomes 2, and so on up to the first number that is free; those above `keep` go.
     fn turn_over(&mut self, log: &str, keep: u8, journal: &mut Journal) {
         // Or an unfinished write would be looked for in the new file.
         journal.idle();
@@ -231,15 +231,17 @@ impl Store {
             })
         };
         let keep = u32::from(keep);
-        for number in keep.. {
+        // A logger that was killed on the way has left a number free: it is taken, and what is older stays where it is.
+        let free = (1..=keep).find(|number| !path(*number).exists());
+        let surplus = keep.saturating_add(u32::from(free.is_some()));
+        for number in surplus.. {
             let size = std::fs::metadata(path(number)).map_or(0, |data| data.len());
             if std::fs::remove_file(path(number)).is_err() {
                 break;
             }
             self.used = self.used.saturating_sub(size);
         }
-        for number in (0..keep).rev() {
-            // Some may be missing.
+        for number in (0..free.unwrap_or(keep)).rev() {
             std::fs::rename(path(number), path(number.saturating_add(1))).ok();
         }
     }
@@ -401,6 +403,21 @@ mod tests {
         assert_eq!(scratch.read("home/a.log.1"), "4444444444\n");
         assert_eq!(scratch.read("home/a.log.2"), "3333333333\n");
         assert_eq!(scratch.read("home/a.log.3"), "");
+        assert_eq!(store.used, 24);
+    }
+
+    #[test]
+    fn a_turn_that_was_cut_short_costs_no_file_and_leaves_no_gap() {
+        let mut scratch = Scratch::new("short");
+        std::fs::create_dir(scratch.dir.join("home")).unwrap();
+        // Killed when 1 had become 2, and before the present one became 1.
+        std::fs::write(scratch.dir.join("home/a.log.2"), "1111111111\n").unwrap();
+        std::fs::write(scratch.dir.join("home/a.log"), "2222222222\n").unwrap();
+        let (mut store, mut slot) = (scratch.store(u64::MAX), None);
+        scratch.say(&mut store, &mut slot, "3\n");
+        assert_eq!(scratch.read("home/a.log"), "");
+        assert_eq!(scratch.read("home/a.log.1"), "2222222222\n3\n");
+        assert_eq!(scratch.read("home/a.log.2"), "1111111111\n");
         assert_eq!(store.used, 24);
     }
 

@@ -125,22 +125,15 @@ impl Reader {
             self.left = vec![0];
             return;
         };
-        // Our file may have got a number by now; newer ones follow it.
-        for number in 0..=u32::from(u8::MAX) {
-            match std::fs::metadata(self.log.path(number)) {
-                Ok(found) if identity(&found) == identity(&open) => {
-                    self.left = (0..number).collect();
-                    break;
-                }
-                Ok(_) => {}
-                Err(_) if number == 0 => {}
-                // It has gone: the oldest that is there follows.
-                Err(_) => {
-                    self.left = (0..number).collect();
-                    break;
-                }
-            }
-        }
+        // Our file may have got a number by now, and newer ones follow it; or it has gone, and all that are there do. In
+        // between a number may be free: a logger was killed while it turned them over.
+        let is_ours = |number: &u32| {
+            let found = std::fs::metadata(self.log.path(*number));
+            found.is_ok_and(|found| identity(&found) == identity(&open))
+        };
+        let most = u32::from(u8::MAX).saturating_add(1);
+        let ours = (0..most).find(is_ours).unwrap_or(most);
+        self.left = (0..ours).collect();
     }
 }
 
@@ -228,6 +221,10 @@ mod tests {
             dir.write("a.log", text);
         }
         assert_eq!(rest(&mut reader), ["2", "3"]);
+        // A logger that was killed on the way has left number 1 free.
+        for (from, to) in [("a.log.2", "a.log.3"), ("a.log.1", "a.log.2")] {
+            std::fs::rename(dir.0.join(from), dir.0.join(to)).unwrap();
+        }
         reader.look_again();
         assert_eq!(rest(&mut reader), ["4", "5", "6"]);
         reader.look_again();
