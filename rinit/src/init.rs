@@ -288,7 +288,7 @@ impl Init {
         hands.trial = trial;
         let timers = Timers::new(&plan);
         let now = sys::timer::now();
-        let log_max = settings.log_max;
+        let (log_max, kernel_log) = (settings.log_max, settings.kernel_log);
         Self {
             all: Supervisor::new(Core::new(plan, now), hands),
             control: Control::default(),
@@ -303,7 +303,7 @@ impl Init {
             shutdown: None,
             voice,
             watchdog,
-            logs: Logs::new(program.clone(), log_max),
+            logs: Logs::new(program.clone(), log_max, kernel_log),
             signals,
             gate: Gate::new(rules, trial, began),
             timers,

@@ -95,10 +95,17 @@ fn main() -> ExitCode {
         // The kernel passes on words of its command line that it does not know: PID 1 ignores them.
         (1, _) => boot(init::run),
         (_, [reexec::CHECK, words @ ..]) => say(&reexec::check(words), ExitCode::SUCCESS),
-        (_, [logs::ROLE, most]) => match logs::logger::run(most.parse().unwrap_or(u64::MAX)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        (_, [logs::ROLE, most, more @ ..]) => {
+            let kernel = match more {
+                [logs::KERNEL] => Some(true),
+                [logs::NO_KERNEL] => Some(false),
+                _ => None,
+            };
+            match logs::logger::run(most.parse().unwrap_or(u64::MAX), kernel) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
+        }
         (_, ["--version"]) => say(&format!("rinit {}\n", init::VERSION), ExitCode::SUCCESS),
         (_, ["--help" | "-h"]) => say(USAGE, ExitCode::SUCCESS),
         _ => usage(),

@@ -13,6 +13,8 @@ pub struct Settings {
     pub confirm_deadline: u64,
     /// Most bytes that all logs together may take.
     pub log_max: u64,
+    /// Messages of the kernel are logged; absent: if they are about this machine, which those in a container are not.
+    pub kernel_log: Option<bool>,
     /// Seconds of silence after which the hardware watchdog resets the machine; absent: it is not used.
     pub watchdog: Option<u32>,
     /// Group id of those who may change things, beside root.
@@ -28,6 +30,7 @@ impl Default for Settings {
             shutdown_deadline: 90_000,
             confirm_deadline: 300_000,
             log_max: 256 << 20,
+            kernel_log: None,
             watchdog: None,
             control_gid: None,
             rescue: None,

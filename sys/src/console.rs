@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
+use crate::error::{Cannot, Result};
+
 /// The kernel's log takes records up to about 1000 bytes (`LOG_LINE_MAX`, less its prefix).
 const RECORD: usize = 900;
 
@@ -50,6 +52,17 @@ impl KernelLog {
             file.write_all(record.as_bytes()).ok();
         }
     }
+}
+
+/// The kernel's log, open for reading without waiting: one message per read, from the oldest that it still has.
+///
+/// # Errors
+/// It is absent, or not for us to read.
+pub fn read_kernel_log() -> Result<File> {
+    const PATH: &str = "/dev/kmsg";
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(PATH, flags, Mode::empty()).cannot("open", PATH)?;
+    Ok(fd.into())
 }
 
 /// One record: facility 3 (daemon) like other services' messages, so that it is told from the kernel's own.

@@ -12,6 +12,7 @@ fn main() -> std::process::ExitCode {
     tier::main(
         Tier::Kernel,
         vec![
+            test("the_kernels_messages_are_logged_once_each", kernel),
             test(
                 "a_logger_killed_again_and_again_loses_and_repeats_no_line",
                 storm,
@@ -84,6 +85,50 @@ fn kill(pid: u32) {
         "kill",
         ["-KILL", &pid.to_string()],
     )));
+}
+
+fn kernel() -> Result<Outcome> {
+    let inside = Inside::start_with(&[], |recipe| {
+        recipe.text("/etc/rinit/rinit.toml", "[manager]\nkernel_log = true\n")
+    })?;
+    let node = ["/bin/busybox", "mknod", "/dev/kmsg", "c", "1", "11"];
+    run::quiet(&mut inside.ns.inside(&node)?)?;
+    // The first logger found none: the next one does.
+    // What earlier tests have said is still there.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    let mark = format!("logs-test-{}", now.as_nanos());
+    let say = |number: u32| {
+        let text = format!("<13>{mark} says {number}\n");
+        std::fs::write("/dev/kmsg", text).context("cannot write to the kernel's log")
+    };
+    let heard = || -> Result<Vec<String>> {
+        let lines = said(&inside, "kernel").unwrap_or_default();
+        Ok(lines
+            .into_iter()
+            .filter(|line| line.contains(&mark))
+            .collect())
+    };
+    for round in 0..8 {
+        say(round)?;
+        if round % 2 == 1 {
+            let whole = usize::try_from(round)?;
+            inside.until("all but the last are heard", || Ok(heard()?.len() >= whole))?;
+        }
+        inside.until("there is a logger", || Ok(logger_pid(&inside)?.is_some()))?;
+        let pid = logger_pid(&inside)?.context("it is gone")?;
+        kill(pid);
+        inside.until("it is dead", || Ok(logger_pid(&inside)? != Some(pid)))?;
+    }
+    inside.until("all is heard", || Ok(heard()?.len() >= 8))?;
+    let expected: Vec<String> = (0..8).map(|n| format!("{mark} says {n}")).collect();
+    ensure!(heard()? == expected, "{:?}", heard()?);
+    let text = inside.read("/var/log/rinit/kernel.log")?;
+    let first = text.lines().find_map(rootspec::record::Record::parse);
+    ensure!(
+        first.is_some_and(|record| record.priority.is_some()),
+        "{text}"
+    );
+    Ok(Outcome::Passed)
 }
 
 fn storm() -> Result<Outcome> {

@@ -212,11 +212,11 @@ impl Init {
 
     fn logs_of(&self, request: &Request<'_>) -> Result<Answer, Reply> {
         let asked: Units = parameters(request)?;
-        // Our own log has no unit.
+        // Our own log has no unit, nor has the kernel's.
         let units: Vec<String> = asked
             .units
             .iter()
-            .filter(|n| *n != crate::voice::NAME)
+            .filter(|name| ![crate::voice::NAME, crate::logs::KERNEL].contains(&name.as_str()))
             .cloned()
             .collect();
         self.find(&units)?;

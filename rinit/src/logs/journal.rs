@@ -17,8 +17,10 @@ use std::os::unix::fs::FileExt;
 use serde::{Deserialize, Serialize};
 use sys::error::{Cannot, Result};
 
-/// The step has so much room; bytes follow it.
+/// The step and the number of the kernel's next message have so much room; bytes follow them.
 const HEAD: u64 = 1024;
+/// Where that number is: no step is so long.
+const KERNEL: u64 = HEAD - 8;
 /// More than this was never begun at once, in bytes.
 const MOST: u64 = 1 << 20;
 
@@ -37,6 +39,12 @@ enum Step {
     },
     BringingHome {
         to: To,
+    },
+    /// As `Writing`, of messages of the kernel: the first one that is not among them has this number.
+    WritingKernel {
+        to: To,
+        length: u64,
+        next: u64,
     },
 }
 
@@ -75,6 +83,8 @@ pub(crate) struct Journal {
     file: File,
     /// Bytes behind the step.
     used: u64,
+    /// What is about to be written are messages of the kernel, up to this one.
+    kernel: Option<u64>,
 }
 
 impl Journal {
@@ -85,6 +95,35 @@ impl Journal {
         Self {
             file,
             used: size.saturating_sub(HEAD),
+            kernel: None,
+        }
+    }
+
+    /// Number of the kernel's first message that is in no log, or will not be in one once what is left is dealt with: 0 for
+    /// the first logger.
+    pub(crate) fn kernel(&mut self) -> u64 {
+        let noted = self.part(KERNEL, 8);
+        let noted = noted.try_into().map_or(0, u64::from_le_bytes);
+        let Some(Step::WritingKernel { next, .. }) = self.noted() else {
+            return noted;
+        };
+        // The next step forgets it.
+        self.kernel = Some(noted.max(next));
+        self.kernel_written();
+        noted.max(next)
+    }
+
+    /// What is written next are messages of the kernel: the first one that is not among them has this number.
+    pub(crate) fn writes_kernel(&mut self, next: u64) {
+        // They are taken out of nothing, so nothing makes room for them.
+        self.idle();
+        self.kernel = Some(next);
+    }
+
+    /// They are written, or have found no room.
+    pub(crate) fn kernel_written(&mut self) {
+        if let Some(next) = self.kernel.take() {
+            self.file.write_all_at(&next.to_le_bytes(), KERNEL).ok();
         }
     }
 
@@ -127,7 +166,11 @@ impl Journal {
         let at = HEAD.saturating_add(self.used);
         if self.file.write_all_at(text, at).is_ok() {
             self.used = self.used.saturating_add(length);
-            self.step(&Step::Writing { to, length }).ok();
+            let step = match self.kernel {
+                Some(next) => Step::WritingKernel { to, length, next },
+                None => Step::Writing { to, length },
+            };
+            self.step(&step).ok();
         }
     }
 
@@ -154,9 +197,7 @@ impl Journal {
     /// What a logger before us has left.
     pub(crate) fn left(&self) -> Left {
         let size = self.file.metadata().map_or(0, |data| data.len());
-        let head = self.part(0, size.min(HEAD));
-        // Bytes of an older step may follow.
-        let Ok((step, _)) = postcard::take_from_bytes::<Step>(&head) else {
+        let Some(step) = self.noted() else {
             return Left::Nothing;
         };
         match step {
@@ -168,16 +209,26 @@ impl Journal {
                 }
                 Left::Taken { log, bytes, open }
             }
-            Step::Writing { to, length } => match size.checked_sub(length) {
-                Some(at) if at >= HEAD && length > 0 => Left::Text {
-                    to,
-                    text: self.part(at, length),
-                },
-                // The text went when the next piece was about to be taken: it was written.
-                _ => Left::Nothing,
-            },
+            Step::Writing { to, length } | Step::WritingKernel { to, length, .. } => {
+                match size.checked_sub(length) {
+                    Some(at) if at >= HEAD && length > 0 => Left::Text {
+                        to,
+                        text: self.part(at, length),
+                    },
+                    // The text went when the next piece was about to be taken: it was written.
+                    _ => Left::Nothing,
+                }
+            }
             Step::BringingHome { to } => Left::Early { to },
         }
+    }
+
+    fn noted(&self) -> Option<Step> {
+        let size = self.file.metadata().map_or(0, |data| data.len());
+        let head = self.part(0, size.min(HEAD));
+        // Bytes of an older step may follow.
+        let (step, _) = postcard::take_from_bytes(&head).ok()?;
+        Some(step)
     }
 
     fn part(&self, at: u64, length: u64) -> Vec<u8> {
@@ -266,6 +317,23 @@ mod tests {
         // The first half of taking.
         journal.file.set_len(HEAD).unwrap();
         assert_eq!(journal.left(), Left::Nothing);
+    }
+
+    #[test]
+    fn the_kernels_messages_are_known_to_be_written_before_that_is_noted() {
+        let mut first = journal();
+        assert_eq!(first.kernel(), 0);
+        first.writes_kernel(7);
+        assert_eq!(first.kernel(), 0, "nothing is written yet");
+        first.writes(to(7), b"stamp usb\n");
+        // Killed here: the next one finishes that, and goes on behind it.
+        let mut second = Journal::new(first.file.try_clone().unwrap());
+        assert_eq!(second.kernel(), 7);
+        assert!(matches!(second.left(), Left::Text { .. }));
+        first.kernel_written();
+        first.writes(to(9), b"stamp one\n");
+        first.idle();
+        assert_eq!(first.kernel(), 7);
     }
 
     #[test]

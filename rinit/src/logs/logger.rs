@@ -17,6 +17,7 @@ use sys::timer::Timer;
 
 use super::cut::cut;
 use super::journal::{Journal, Left};
+use super::kmsg::{self, Found, Kmsg};
 use super::rate::Meter;
 use super::store::{Out, Store};
 use super::{JOURNAL, LINK};
@@ -30,6 +31,11 @@ const SYNC: u64 = 1_000;
 const TOKEN_LINK: u64 = u64::MAX;
 const TOKEN_TIMER: u64 = u64::MAX - 1;
 const TOKEN_MOUNTS: u64 = u64::MAX - 2;
+const KERNEL_TOKEN: u64 = 0xffff_fffe;
+/// Number of the kernel's log among the sources; PID 1 gives numbers of units, and one more.
+const KERNEL: u32 = 0xffff_fffe;
+/// Messages of the kernel that are written at once: others have their turn in between.
+const MESSAGES: usize = 256;
 
 /// One log.
 struct Source {
@@ -46,6 +52,18 @@ struct Source {
 }
 
 impl Source {
+    fn new(what: Handover, pipe: OwnedFd, open: bool) -> Self {
+        Self {
+            what,
+            pipe,
+            out: None,
+            partial: None,
+            open,
+            meter: Meter::default(),
+            lost: 0,
+        }
+    }
+
     /// Writes records into its log. Where there is no room, `lines` more are lost.
     fn write(&mut self, store: &mut Store, journal: &mut Journal, text: &str, lines: u64) {
         if text.is_empty() {
@@ -77,13 +95,16 @@ struct Logger {
     unfinished: Option<String>,
     /// When written files are put on the disk, if they are.
     sync_at: Option<u64>,
+    /// What the kernel says, if that is wanted.
+    kernel: Option<Kmsg>,
 }
 
-/// The role: runs until PID 1 lets go. All logs take at most `most` bytes.
+/// The role: runs until PID 1 lets go. All logs take at most `most` bytes. `kernel`: its messages are written too; absent:
+/// if they are about this machine.
 ///
 /// # Errors
 /// What it needs is not to be had.
-pub(crate) fn run(most: u64) -> sys::error::Result<()> {
+pub(crate) fn run(most: u64, kernel: Option<bool>) -> sys::error::Result<()> {
     let link = sys::inherit::take(LINK)?;
     let journal = Journal::new(File::from(sys::inherit::take(JOURNAL)?));
     let (epoll, timer) = (Epoll::new()?, Timer::new()?);
@@ -102,8 +123,14 @@ pub(crate) fn run(most: u64) -> sys::error::Result<()> {
         mounts: None,
         unfinished: None,
         sync_at: None,
+        kernel: None,
     };
+    // Before what is left is dealt with, and forgotten.
+    let next = logger.journal.kernel();
     logger.finish_what_was_begun();
+    if kernel.unwrap_or_else(kmsg::are_ours) {
+        logger.hear_kernel(next);
+    }
     let mut found = Vec::new();
     loop {
         logger.wind_up();
@@ -121,6 +148,9 @@ pub(crate) fn run(most: u64) -> sys::error::Result<()> {
                     logger.time();
                 }
                 TOKEN_MOUNTS => logger.store.settle(&mut logger.journal),
+                KERNEL_TOKEN => {
+                    logger.drain_kernel();
+                }
                 id => logger.drain(u32::try_from(id).unwrap_or(u32::MAX), false),
             }
         }
@@ -216,22 +246,78 @@ impl Logger {
         // Edges: the beginning of a line may stay in the pipe without waking us for ever.
         let watched = self.epoll.add(&pipe, u64::from(id), Interest::ReadEdge);
         let open = self.unfinished.as_deref() == Some(&*what.name);
-        let source = Source {
-            what,
-            pipe,
-            out: None,
-            partial: None,
-            open,
-            meter: Meter::default(),
-            lost: 0,
-        };
-        self.sources.insert(id, source);
+        self.sources.insert(id, Source::new(what, pipe, open));
         if watched.is_ok() {
             self.drain(id, false);
         }
     }
 
+    /// Writes what the kernel says from now on, from this message on.
+    fn hear_kernel(&mut self, next: u64) {
+        let Some((messages, pipe)) = Kmsg::open(next) else {
+            return;
+        };
+        if self.epoll.add(&pipe, KERNEL_TOKEN, Interest::Read).is_err() {
+            return;
+        }
+        let what = Handover {
+            id: KERNEL,
+            name: kmsg::NAME.into(),
+            console: false,
+            rules: None,
+        };
+        self.sources.insert(KERNEL, Source::new(what, pipe, false));
+        self.kernel = Some(messages);
+    }
+
+    /// Writes some messages of the kernel. `None`: there are no more for now.
+    fn drain_kernel(&mut self) -> Option<()> {
+        let (kernel, source) = (self.kernel.as_mut()?, self.sources.get_mut(&KERNEL)?);
+        let began = sys::timer::on_wall().saturating_sub_unsigned(sys::timer::now());
+        let (mut text, mut lines, mut more) = (String::new(), 0_u64, Some(()));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for _ in 0..MESSAGES {
+            match kernel.read(&mut buffer) {
+                Found::Message(message, lost) => {
+                    let head = Head::new(message.time(began), &self.origin);
+                    if lost > 0 {
+                        let words = format!("{lost} messages lost: the kernel had no room");
+                        remark(&mut text, &head, kmsg::NAME, &words);
+                    }
+                    head.record(&mut text, &message.line());
+                    lines = lines.saturating_add(1);
+                }
+                Found::Skipped => {}
+                Found::Nothing => {
+                    more = None;
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+        if lines > 0 {
+            let mut whole = String::new();
+            say_lost(source, &head(&self.origin), &mut whole);
+            whole.push_str(&text);
+            self.journal.writes_kernel(kernel.next());
+            source.write(&mut self.store, &mut self.journal, &whole, lines);
+            self.journal.kernel_written();
+            self.sync_soon(KERNEL);
+        }
+        more
+    }
+
+    /// During a trial what was written is put on the disk.
+    fn sync_soon(&mut self, id: u32) {
+        let out = self.sources.get(&id).and_then(|source| source.out.as_ref());
+        let dirty = out.is_some_and(Out::is_dirty);
+        if dirty && self.sync_at.is_none() && self.origin.try_number != "-" {
+            self.sync_at = Some(sys::timer::now().saturating_add(SYNC));
+        }
+    }
+
     fn drain_all(&mut self) {
+        while self.drain_kernel().is_some() {}
         let all: Vec<u32> = self.sources.keys().copied().collect();
         for id in all {
             self.drain(id, true);
@@ -291,6 +377,9 @@ impl Logger {
 
     /// Takes what is in one pipe, and writes it. `None`: there is no more for now.
     fn drain_some(&mut self, id: u32, whole: bool) -> Option<()> {
+        if id == KERNEL {
+            return None;
+        }
         let source = self.sources.get_mut(&id)?;
         source.partial = None;
         let length = self.peek.look(&source.pipe, &mut self.buffer).ok()?;
@@ -316,13 +405,10 @@ impl Logger {
         say_lost(source, &head, &mut text);
         let lines = render(source, &head, bytes, &mut text);
         source.write(&mut self.store, &mut self.journal, &text, lines);
-        let dirty = source.out.as_ref().is_some_and(Out::is_dirty);
-        if dirty && self.sync_at.is_none() && self.origin.try_number != "-" {
-            self.sync_at = Some(sys::timer::now().saturating_add(SYNC));
-        }
         if let (true, Some(consoles)) = (source.what.console, &mut self.consoles) {
             consoles.say(&String::from_utf8_lossy(bytes));
         }
+        self.sync_soon(id);
         Some(())
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` (here) | PID 1's side: starting the logger, giving it reading ends, starting it again |
 //! | `logger` | the process that writes |
+//! | `kmsg` | what the kernel says |
 //! | `cut` | what comes out of a pipe becomes texts of records; `rootspec::record` knows what those look like |
 //! | `rate` | how many of them a unit may write |
 //! | `store` | the files |
@@ -14,6 +15,7 @@
 
 mod cut;
 mod journal;
+mod kmsg;
 pub(crate) mod logger;
 mod rate;
 mod store;
@@ -32,6 +34,10 @@ use serde::{Deserialize, Serialize};
 
 /// The role's word on the command line.
 pub(crate) const ROLE: &str = "@log";
+/// Messages of the kernel are written too.
+pub(crate) const KERNEL: &str = "kernel";
+/// They are not.
+pub(crate) const NO_KERNEL: &str = "no-kernel";
 /// Descriptor on which the logger hears from us.
 pub(crate) const LINK: i32 = 3;
 /// Descriptor of the journal.
@@ -78,6 +84,8 @@ pub(crate) struct Logs {
     program: String,
     /// Most bytes that all logs may take.
     most: u64,
+    /// Whether messages of the kernel are among them; absent: if they are about this machine.
+    kernel: Option<bool>,
     /// What the logger is about; kept for the next one.
     journal: Option<OwnedFd>,
     link: Option<UnixStream>,
@@ -92,11 +100,12 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// `program`: our own path; `most`: bytes that all logs may take.
-    pub(crate) fn new(program: String, most: u64) -> Self {
+    /// `program`: our own path; `most`: bytes that all logs may take; `kernel`: its messages are among them.
+    pub(crate) fn new(program: String, most: u64, kernel: Option<bool>) -> Self {
         Self {
             program,
             most,
+            kernel,
             journal: None,
             link: None,
             pid: None,
@@ -160,8 +169,13 @@ impl Logs {
             .cannot("make", "the logger's socket")?;
         let null = kernel.null()?;
         let theirs = OwnedFd::from(theirs);
+        let most = self.most.to_string();
+        let whether = self
+            .kernel
+            .map(|kernel| if kernel { KERNEL } else { NO_KERNEL });
+        let words = [&self.program, ROLE, &most].into_iter().chain(whether);
         let job = Job {
-            argv: vec![self.program.clone(), ROLE.to_owned(), self.most.to_string()],
+            argv: words.map(str::to_owned).collect(),
             env: Vec::new(),
             umask: 0o027,
             oom_score_adj: -1000,

@@ -27,6 +27,7 @@ struct Manager {
     shutdown_deadline: Option<Millis>,
     confirm_deadline: Option<Millis>,
     log_max: Option<Size>,
+    kernel_log: Option<bool>,
     watchdog: Option<Millis>,
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Set
     if let Some(deadline) = written.manager.confirm_deadline {
         settings.confirm_deadline = deadline.0.clamp(1_000, 3_600_000);
     }
+    settings.kernel_log = written.manager.kernel_log;
     if let Some(most) = written.manager.log_max {
         settings.log_max = most.0.max(SMALLEST_LOGS);
     }
@@ -81,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_keeps_its_default() {
-        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\nlog_max = \"32M\"\n[control]\ngroup = \"adm\"\n";
+        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\nlog_max = \"32M\"\nkernel_log = false\n[control]\ngroup = \"adm\"\n";
         let settings = parse(text, |name| (name == "adm").then_some(4)).unwrap();
         assert_eq!(settings.default_group, "default");
         assert_eq!(
@@ -90,6 +92,8 @@ mod tests {
         );
         assert_eq!(settings.confirm_deadline, 3_600_000);
         assert_eq!(settings.log_max, 32 << 20);
+        assert_eq!(settings.kernel_log, Some(false));
+        assert!(parse("[manager]\nkernel_log = \"no\"\n", |_| None).is_err());
     }
 
     #[test]
