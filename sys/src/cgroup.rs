@@ -44,6 +44,8 @@ pub struct Cgroups {
 pub struct Group {
     name: Box<str>,
     events: Option<File>,
+    /// See [`Group::is_spent`].
+    spent: bool,
 }
 
 impl Group {
@@ -51,6 +53,7 @@ impl Group {
         Self {
             name: name.into(),
             events: None,
+            spent: false,
         }
     }
 
@@ -64,6 +67,20 @@ impl Group {
     #[must_use]
     pub fn events(&self) -> Option<&File> {
         self.events.as_ref()
+    }
+
+    /// True if everything in it was killed at once. A process that is started in such
+    /// a group (`CLONE_INTO_CGROUP`) may be killed too, however much later: Linux 6.18 does so.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// Nothing is to be started in it any more, see [`Group::is_spent`].
+    #[must_use]
+    pub fn spent(mut self) -> Self {
+        self.spent = true;
+        self
     }
 
     /// A file of it, seen from our group.
@@ -134,8 +151,8 @@ impl Cgroups {
         &self.path
     }
 
-    /// Makes the leaf `name`. One of that name that is empty is used again; one with processes left in it is kept
-    /// beside the new one.
+    /// Makes the leaf `name`. One of that name that is empty goes first; one with processes left in it is kept beside the
+    /// new one.
     ///
     /// # Errors
     /// The name has a slash, or the kernel refuses.
@@ -149,8 +166,14 @@ impl Cgroups {
                 Err(error) => return Err(SysError::new("make cgroup", &name, error)),
             }
             let mut group = Group::new(&name);
-            if !self.is_populated(&mut group)? || next > 99 {
+            if next > 99 {
                 return Ok(group);
+            }
+            if !self.is_populated(&mut group)? {
+                self.remove(group);
+                if rustix::fs::mkdirat(&self.dir, &name, Mode::from_raw_mode(0o755)).is_ok() {
+                    return Ok(Group::new(&name));
+                }
             }
             let plain = name.split('#').next().unwrap_or_default().to_owned();
             name = format!("{plain}#{next}");
@@ -199,7 +222,7 @@ impl Cgroups {
     /// Kills everything in every leaf, PID 1's own excepted.
     pub fn kill_all(&self) {
         for name in self.leaves() {
-            self.kill(&Group::new(&name)).ok();
+            self.kill(&mut Group::new(&name)).ok();
         }
     }
 
@@ -340,7 +363,8 @@ impl Cgroups {
     ///
     /// # Errors
     /// Neither works.
-    pub fn kill(&self, group: &Group) -> Result<()> {
+    pub fn kill(&self, group: &mut Group) -> Result<()> {
+        group.spent = true;
         match self.set(group, "cgroup.kill", "1") {
             Err(error) if error.is_absent() => self.signal(group, libc::SIGKILL),
             result => result,

@@ -87,6 +87,7 @@ pub struct Fake {
     /// When it asked to be woken.
     pub timer: Option<u64>,
     leftovers: BTreeMap<String, u32>,
+    spent: BTreeSet<String>,
     occurrences: VecDeque<Occurrence>,
     dead: VecDeque<Dead>,
     data: BTreeMap<u32, VecDeque<Vec<u8>>>,
@@ -424,6 +425,7 @@ impl Kernel for Fake {
 
     fn make_group(&mut self, name: &str) -> Result<FakeGroup> {
         self.call("make cgroup", name)?;
+        self.spent.remove(name);
         Ok(FakeGroup(name.to_owned()))
     }
 
@@ -448,6 +450,10 @@ impl Kernel for Fake {
         true
     }
 
+    fn is_spent(&mut self, group: &FakeGroup) -> bool {
+        self.spent.contains(&group.0)
+    }
+
     fn watch_group(&mut self, group: &FakeGroup, token: u64) -> Result<()> {
         self.call("watch", &group.0)?;
         self.watched_groups.insert(group.0.clone(), token);
@@ -463,8 +469,9 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn kill_group(&mut self, group: &FakeGroup) -> Result<()> {
+    fn kill_group(&mut self, group: &mut FakeGroup) -> Result<()> {
         self.call("kill", &group.0)?;
+        self.spent.insert(group.0.clone());
         self.log.push(format!("kill group {}", group.0));
         for pid in self.members(&group.0) {
             self.deliver(pid, libc::SIGKILL);
@@ -515,7 +522,9 @@ impl Kernel for Fake {
         if behaviour.exec_fails.is_some() {
             return Ok(pid);
         }
-        if let Some(exit) = behaviour.ends {
+        let spent = group.is_some_and(|group| self.spent.contains(&group.0));
+        let ends = behaviour.ends.filter(|_| !spent);
+        if let Some(exit) = ends.or(spent.then_some(Exit::Signal(libc::SIGKILL))) {
             self.end(pid, exit);
         }
         Ok(pid)

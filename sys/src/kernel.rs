@@ -129,10 +129,12 @@ pub trait Kernel {
     ///
     /// # Errors
     /// The kernel refuses.
-    fn kill_group(&mut self, group: &Self::Group) -> Result<()>;
+    fn kill_group(&mut self, group: &mut Self::Group) -> Result<()>;
     /// True if a cgroup without limits is as it was made, but for processes: nobody has made groups in it, nor handed
     /// controllers to them.
     fn is_pristine(&mut self, group: &Self::Group) -> bool;
+    /// True if whatever is started in the cgroup might be killed at once, see [`Group::is_spent`].
+    fn is_spent(&mut self, group: &Self::Group) -> bool;
     /// Removes a cgroup; one that is not empty stays.
     fn remove_group(&mut self, group: Self::Group);
     /// Starts a process; `token` comes back when [`Kernel::start_of`] has something to say.
@@ -490,12 +492,16 @@ impl Kernel for Linux {
         self.groups()?.signal(group, signal)
     }
 
-    fn kill_group(&mut self, group: &Group) -> Result<()> {
+    fn kill_group(&mut self, group: &mut Group) -> Result<()> {
         self.groups()?.kill(group)
     }
 
     fn is_pristine(&mut self, group: &Group) -> bool {
         self.groups().is_ok_and(|groups| groups.is_pristine(group))
+    }
+
+    fn is_spent(&mut self, group: &Group) -> bool {
+        group.is_spent()
     }
 
     fn remove_group(&mut self, group: Group) {

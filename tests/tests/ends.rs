@@ -17,6 +17,7 @@ fn main() -> std::process::ExitCode {
             test("signals_mean_what_they_mean_to_systemd", signals),
             test("who_is_forced_does_not_wait_for_services", forced),
             test("a_start_is_no_reason_to_stay_up", starting),
+            test("what_had_to_be_killed_starts_again", killed),
         ],
     )
 }
@@ -164,5 +165,22 @@ fn starting() -> Result<Outcome> {
     })?;
     power(&inside, "reboot")?;
     ensure!(inside.ns.wait_end(SOON)? == End::Restart);
+    Ok(Outcome::Passed)
+}
+
+fn killed() -> Result<Outcome> {
+    let text = STUBBORN.replace("10m", "100ms").replace(
+        "[stop]",
+        "stop_post = \"/bin/busybox touch /run/tidied\"\n[stop]",
+    );
+    let inside = Inside::start(&[("a", &text)])?;
+    for _ in 0..3 {
+        let pid = inside.unit("a")?["pid"].clone();
+        inside.call("Restart", &json!({ "units": ["a"] }))?;
+        let unit = inside.unit("a")?;
+        ensure!(unit["state"] == "up" && unit["restarts"] == 0, "{unit}");
+        ensure!(unit["pid"] != pid, "{unit}");
+        std::fs::remove_file(inside.path("/run/tidied")?).context("nobody tidied up")?;
+    }
     Ok(Outcome::Passed)
 }

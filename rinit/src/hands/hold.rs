@@ -36,6 +36,8 @@ pub(crate) struct HeldRun {
     pub(crate) unit: String,
     /// Name of its cgroup.
     group: Option<String>,
+    /// Nothing is to be started in it.
+    spent: bool,
     main: Option<u32>,
     helper: Option<u32>,
     asker: Option<u32>,
@@ -74,6 +76,7 @@ impl Hands<Linux> {
         let held = all.map(|(id, run)| HeldRun {
             unit: name(id).to_owned(),
             group: run.group.as_ref().map(|group| group.name().to_owned()),
+            spent: run.group.as_ref().is_some_and(sys::cgroup::Group::is_spent),
             main: run.main,
             helper: run.helper,
             asker: run.asker,
@@ -116,6 +119,7 @@ impl Hands<Linux> {
     ) {
         let HeldRun {
             group,
+            spent,
             main,
             helper,
             asker,
@@ -129,6 +133,7 @@ impl Hands<Linux> {
         } = held;
         if let Some(name) = &group {
             match self.kernel.find_group(name) {
+                Ok(group) if spent => self.runs.at_mut(id).group = Some(group.spent()),
                 Ok(group) => self.runs.at_mut(id).group = Some(group),
                 Err(error) => self.note(format!("{}: {}", unit.name, sys::chain(&error))),
             }

@@ -125,12 +125,16 @@ impl<K: Kernel> Hands<K> {
     fn group(&mut self, Start { id, unit, exec, .. }: Start<'_>) {
         let run = self.runs.at_mut(id);
         run.emptied = false;
-        if run.group.is_some() {
-            return;
+        if let Some(group) = run.group.take() {
+            if !self.kernel.is_spent(&group) {
+                run.group = Some(group);
+                return;
+            }
+            self.kernel.remove_group(group);
         }
         let mut spare = None;
         if let Some(group) = self.spare_groups.remove(&id) {
-            if self.kernel.is_pristine(&group) {
+            if self.kernel.is_pristine(&group) && !self.kernel.is_spent(&group) {
                 spare = Some(Ok(group));
             } else {
                 self.kernel.remove_group(group);

@@ -344,7 +344,7 @@ impl<K: Kernel> Hands<K> {
 
     fn kill_group(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
         let run = self.runs.at_mut(id);
-        let killed = match &run.group {
+        let killed = match &mut run.group {
             Some(group) => self.kernel.kill_group(group),
             None => Ok(()),
         };
