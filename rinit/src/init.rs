@@ -353,6 +353,15 @@ impl Init {
         }
         let (units, group) = (plan.units.len(), plan.find(&self.settings.default_group));
         self.all.hands.listen(plan);
+        if let Some(left) = soft::carried() {
+            let left = left.unwrap_or_else(|why| {
+                let text =
+                    format!("what units have left in their descriptor stores is lost: {why}");
+                self.voice.shout(&text);
+                Vec::new()
+            });
+            self.all.hands.take_left(plan, left);
+        }
         self.watch_over(false);
         self.all.handle(Event::Loaded);
         self.begin_timers();

@@ -3,7 +3,9 @@
 
 use rootspec::kept::Kept;
 use rootspec::paths::run;
-use rootspec::plan::{Exec, Exits, Kill, Output, Plan, Policy, RESCUE, Ready, Restart, Unit, Work};
+use rootspec::plan::{
+    Exec, Exits, FdStore, Kill, Output, Plan, Policy, RESCUE, Ready, Restart, Unit, Work,
+};
 use rootspec::settings::Settings;
 
 use crate::{load, reuse};
@@ -75,6 +77,7 @@ fn login() -> Unit {
         stop_signal: 15,
         stop_timeout: 20_000,
         kill: Kill::Cgroup,
+        fdstore: FdStore::default(),
         care: None,
         gate: None,
         sockets: Vec::new(),

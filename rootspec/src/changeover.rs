@@ -164,6 +164,7 @@ pub fn ghost(name: &str) -> Unit {
         stop_signal: 15,
         stop_timeout: 0,
         kill: crate::plan::Kill::Main,
+        fdstore: crate::plan::FdStore::default(),
         care: None,
         gate: None,
         sockets: Vec::new(),
@@ -222,6 +223,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         stop_signal,
         stop_timeout,
         kill,
+        fdstore,
         care,
         gate,
         sockets,
@@ -263,6 +265,7 @@ pub fn differences(old: &Unit, new: &Unit) -> Vec<Difference> {
         Cost::Nothing,
     );
     found.note(kill, &new.kill, "how it is stopped", Cost::Nothing);
+    found.note(fdstore, &new.fdstore, "what it may leave", Cost::Nothing);
     let watchdog = |care: &Option<Box<Care>>| care.as_ref().and_then(|c| c.watchdog.clone());
     let health = |care: &Option<Box<Care>>| care.as_ref().and_then(|c| c.health.clone());
     found.note(

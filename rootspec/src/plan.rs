@@ -11,13 +11,13 @@ use crate::calendar::Calendar;
 use crate::logs::Rules;
 use crate::setup::Setup;
 pub use crate::units::{
-    Address, Carries, Kill, Manual, NotifyFrom, Output, Place, Recourse, Remedy,
+    Address, Carries, FdStore, Keep, Kill, Manual, NotifyFrom, Output, Place, Recourse, Remedy,
 };
 
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 13;
+pub const VERSION: u16 = 14;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -77,6 +77,8 @@ pub struct Unit {
     pub stop_timeout: u64,
     /// Who is signalled and killed.
     pub kill: Kill,
+    /// Descriptors that it may leave for its next run.
+    pub fdstore: FdStore,
     /// Whether it is well while it is up; absent: nobody asks.
     pub care: Option<Box<Care>>,
     /// Its part in the verdict; absent: none.
@@ -754,6 +756,12 @@ impl Plan {
         } else {
             Err(PlanError::DanglingIndex)
         }
+    }
+
+    /// The unit of this number, if there is one.
+    #[must_use]
+    pub fn unit(&self, index: UnitIndex) -> Option<&Unit> {
+        self.units.get(usize::try_from(index).ok()?)
     }
 
     /// The index of the unit called `name`. Units are in order of their names, but for those that a running supervisor has

@@ -19,6 +19,8 @@ pub enum Interest {
     Write,
     /// A file of the kernel has changed (`cgroup.events`).
     Change,
+    /// Nothing but what is always told.
+    End,
 }
 
 impl Interest {
@@ -29,6 +31,7 @@ impl Interest {
             Self::ReadWrite => EventFlags::IN | EventFlags::OUT,
             Self::Write => EventFlags::OUT,
             Self::Change => EventFlags::PRI,
+            Self::End => EventFlags::empty(),
         }
     }
 }

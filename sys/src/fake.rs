@@ -86,6 +86,9 @@ pub struct Fake {
     pub listening: BTreeMap<String, FakeFd>,
     /// When it asked to be woken.
     pub timer: Option<u64>,
+    /// How many descriptors were let go of.
+    pub discarded: usize,
+    ended: BTreeSet<u32>,
     leftovers: BTreeMap<String, u32>,
     spent: BTreeSet<String>,
     occurrences: VecDeque<Occurrence>,
@@ -213,6 +216,18 @@ impl Fake {
         }
     }
 
+    /// Lets the other side of everything hang up that a process was given under this number.
+    pub fn hang_up(&mut self, pid: u32, number: i32) {
+        let fds = self.processes.get(&pid).map(|process| process.fds.clone());
+        let found = fds.into_iter().flatten().find(|(_, to)| *to == number);
+        if let Some((fd, _)) = found {
+            self.ended.insert(fd.channel);
+            let token = self.watched.get(&fd.channel);
+            let token = token.copied().map(Occurrence::Token);
+            self.occurrences.extend(token);
+        }
+    }
+
     /// Lets a process fork: the copy has the same cgroup and is nobody's child but ours.
     pub fn fork(&mut self, pid: u32) -> u32 {
         let copy = self.processes.get(&pid).cloned();
@@ -330,7 +345,21 @@ impl Kernel for Fake {
         Ok(Some(Received { length, pid, fds }))
     }
 
-    fn discard(&mut self, _: Vec<FakeFd>) {}
+    fn discard(&mut self, fds: Vec<FakeFd>) {
+        self.discarded = self.discarded.saturating_add(fds.len());
+    }
+
+    fn watch_end(&mut self, fd: &FakeFd, token: u64) -> Result<bool> {
+        self.watch(fd, token).map(|()| true)
+    }
+
+    fn has_ended(&mut self, fd: &FakeFd) -> bool {
+        self.ended.contains(&fd.channel)
+    }
+
+    fn is_same(&mut self, one: &FakeFd, other: &FakeFd) -> bool {
+        one == other
+    }
 
     fn close(&mut self, _: FakeFd) {}
 

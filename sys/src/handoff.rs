@@ -10,6 +10,7 @@ use std::process::Command;
 use rustix::fs::{FileType, MemfdFlags, OFlags, SealFlags};
 use rustix::io::FdFlags;
 
+use crate::descriptors;
 use crate::error::{Cannot, Result, SysError};
 
 /// A descriptor as its number, and which object that is: an inode number of a pipe, a socket or a file in memory is given to nothing else
@@ -67,7 +68,7 @@ pub fn name(fd: impl AsFd) -> Named {
     let fd = fd.as_fd();
     Named {
         number: fd.as_raw_fd(),
-        node: rustix::fs::fstat(fd).map_or(0, |stat| stat.st_ino),
+        node: descriptors::identity(fd).map_or(0, |(_, node)| node),
     }
 }
 
@@ -75,18 +76,32 @@ pub fn name(fd: impl AsFd) -> Named {
 /// before.
 #[must_use]
 pub fn take(named: Named) -> Option<OwnedFd> {
+    take_if(named, |kind| {
+        matches!(
+            kind,
+            FileType::Fifo | FileType::Socket | FileType::RegularFile
+        )
+    })
+}
+
+/// As [`take`], whatever it is. Only for what was named right before the exec: that an object of the kernel without a file
+/// (`eventfd(2)`, `timerfd_create(2)`, …) is the same one cannot be seen, they all have one inode number.
+#[must_use]
+pub fn take_any(named: Named) -> Option<OwnedFd> {
+    take_if(named, |_| true)
+}
+
+fn take_if(named: Named, fits: impl Fn(FileType) -> bool) -> Option<OwnedFd> {
     // One of our own may have the number by now.
     if !stays_open(named.number) {
         return None;
     }
-    let fd = crate::inherit::take(named.number).ok()?;
-    let stat = rustix::fs::fstat(&fd).ok()?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    let kept = matches!(
-        kind,
-        FileType::Fifo | FileType::Socket | FileType::RegularFile
-    );
-    (kept && stat.st_ino == named.node).then_some(fd)
+    // SAFETY: the descriptor is only asked about; one that is not open is an error of the call.
+    let (kind, node) = descriptors::identity(unsafe { BorrowedFd::borrow_raw(named.number) })?;
+    if !fits(kind) || node != named.node {
+        return None;
+    }
+    crate::inherit::take(named.number).ok()
 }
 
 /// Numbers of the descriptors above standard error that this process was started with and has not taken over: all of its
@@ -132,12 +147,13 @@ pub fn output_pipe(pid: u32) -> Option<(OwnedFd, OwnedFd)> {
     Some((end(OFlags::RDONLY)?, end(OFlags::WRONLY)?))
 }
 
-/// Closes what was inherited and taken over by nobody.
-pub fn close_inherited() {
-    for number in inherited() {
-        // SAFETY: nobody here owns it: whoever takes a descriptor over makes it close on exec, see `crate::inherit`.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
-    }
+/// Takes what was inherited and taken over by nobody, to be closed.
+#[must_use]
+pub fn take_rest() -> Vec<OwnedFd> {
+    let numbers = inherited().into_iter();
+    // SAFETY: nobody here owns it: whoever takes a descriptor over makes it close on exec, see `crate::inherit`.
+    let owned = numbers.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
+    owned.collect()
 }
 
 /// Becomes another program, which finds the descriptors `kept` open under their numbers. Comes back only with the reason

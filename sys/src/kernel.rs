@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
 use crate::cgroup::{Cgroups, Group};
+use crate::descriptors;
 use crate::epoll::{Epoll, Happening, Interest};
 use crate::error::{Cannot, Result, SysError};
 use crate::helper::Helper;
@@ -86,6 +87,16 @@ pub trait Kernel {
     fn read(&mut self, fd: &Self::Fd, buffer: &mut [u8]) -> Result<Option<usize>>;
     /// Closes descriptors that came unasked, without waiting for whoever is behind them.
     fn discard(&mut self, fds: Vec<Self::Fd>);
+    /// Watches a descriptor that is not ours for its end: the other side hangs up. False: it has none, or none that could be
+    /// watched without waiting for somebody.
+    ///
+    /// # Errors
+    /// Memory is short.
+    fn watch_end(&mut self, fd: &Self::Fd, token: u64) -> Result<bool>;
+    /// True if the other side has hung up. For what [`Kernel::watch_end`] watches.
+    fn has_ended(&mut self, fd: &Self::Fd) -> bool;
+    /// True if both lead to the same open file.
+    fn is_same(&mut self, one: &Self::Fd, other: &Self::Fd) -> bool;
     /// Ends a socket of ours alone that others can write to, and closes it with what lies in it, without waiting.
     fn close(&mut self, fd: Self::Fd);
     /// Watches a descriptor for something to read.
@@ -447,6 +458,22 @@ impl Kernel for Linux {
 
     fn close(&mut self, fd: OwnedFd) {
         self.strays.take(crate::socket::drain(&fd));
+    }
+
+    fn watch_end(&mut self, fd: &OwnedFd, token: u64) -> Result<bool> {
+        if !descriptors::can_hang_up(fd) {
+            return Ok(false);
+        }
+        self.epoll.add(fd, token, Interest::End).map(|()| true)
+    }
+
+    fn has_ended(&mut self, fd: &OwnedFd) -> bool {
+        descriptors::has_hung_up(fd)
+    }
+
+    fn is_same(&mut self, one: &OwnedFd, other: &OwnedFd) -> bool {
+        let same_place = descriptors::identity(one) == descriptors::identity(other);
+        same_place && descriptors::is_same(one, other)
     }
 
     fn watch(&mut self, fd: &OwnedFd, token: u64) -> Result<()> {

@@ -14,7 +14,7 @@ use rustix::fs::FileType;
 use rustix::pipe::PipeFlags;
 
 use crate::error::{Cannot, Result};
-use crate::process;
+use crate::{descriptors, process};
 
 /// Copies that may wait at the same time; the oldest is killed for a further one, which ends most waits.
 const COPIES: usize = 16;
@@ -27,9 +27,9 @@ pub struct Strays {
 }
 
 impl Strays {
-    /// Takes descriptors. Pipes are closed at once: that never waits.
+    /// Takes descriptors. Pipes and files in memory are closed at once: that never waits.
     pub fn take(&mut self, fds: impl IntoIterator<Item = OwnedFd>) {
-        let others = fds.into_iter().filter(|fd| !is_pipe(fd));
+        let others = fds.into_iter().filter(|fd| !is_quick(fd));
         self.kept.extend(others);
     }
 
@@ -64,9 +64,10 @@ impl Strays {
     }
 }
 
-fn is_pipe(fd: impl AsFd) -> bool {
-    let stat = rustix::fs::fstat(fd);
-    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+fn is_quick(fd: impl AsFd) -> bool {
+    let is_pipe = |fd| descriptors::identity(fd).is_some_and(|(kind, _)| kind == FileType::Fifo);
+    // Only files in memory have seals.
+    is_pipe(fd.as_fd()) || rustix::fs::fcntl_get_seals(fd).is_ok()
 }
 
 /// Closes all descriptors but these, in a copy that ends without dropping what owned them.
@@ -157,10 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn pipes_are_closed_at_once() {
+    fn pipes_and_files_in_memory_are_closed_at_once() {
         let (read, write) = rustix::pipe::pipe().unwrap();
         let mut strays = Strays::default();
-        strays.take([write]);
+        let memory = crate::handoff::seal("memory", b"").unwrap();
+        strays.take([write, memory]);
         assert!(strays.kept.is_empty());
         assert_eq!(rustix::io::read(&read, &mut [0]), Ok(0));
     }

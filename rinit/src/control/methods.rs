@@ -166,6 +166,9 @@ impl Init {
                 description: definition.description.to_string(),
                 next_start_ms: starts.get(unit).copied(),
                 watches: (!watches.is_empty()).then_some(watches),
+                stored: u32::try_from(self.all.hands.stored(*unit))
+                    .ok()
+                    .filter(|count| *count > 0),
             }
         };
         UnitList {

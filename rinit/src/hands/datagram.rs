@@ -18,6 +18,23 @@ pub(crate) struct Message {
     pub(crate) errno: Option<i32>,
     /// `MAINPID=…`
     pub(crate) main: Option<u32>,
+    /// `FDSTORE=1`
+    pub(crate) stores: bool,
+    /// `FDSTOREREMOVE=1`
+    pub(crate) removes: bool,
+    /// `FDNAME=…`, if it is a name.
+    pub(crate) fd_name: Option<String>,
+    /// `FDPOLL=0`
+    pub(crate) unwatched: bool,
+}
+
+/// Longest name of a descriptor, in bytes.
+const FD_NAME: usize = 255;
+
+/// Whether descriptors may be called this: as `sd_pid_notify_with_fds(3)` says.
+fn is_fd_name(name: &str) -> bool {
+    let fits = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b':';
+    (1..=FD_NAME).contains(&name.len()) && name.bytes().all(fits)
 }
 
 /// Reads a datagram; what we do not know is ignored.
@@ -44,6 +61,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Message {
                 message.status = Some(plain.take(STATUS).collect());
             }
             ("ERRNO", _) => message.errno = value.parse().ok(),
+            ("FDSTORE", "1") => message.stores = true,
+            ("FDSTOREREMOVE", "1") => message.removes = true,
+            ("FDPOLL", "0") => message.unwatched = true,
+            ("FDNAME", name) => message.fd_name = is_fd_name(name).then(|| name.to_owned()),
             ("MAINPID", _) => message.main = value.parse().ok(),
             _ => {}
         }
@@ -74,12 +95,27 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_have_names_that_fit_into_a_list() {
+        let long = "x".repeat(FD_NAME + 1);
+        let text = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={long}");
+        let message = parse(text.as_bytes());
+        assert!(message.stores && message.unwatched && !message.removes);
+        assert_eq!(message.fd_name, None);
+        let message = parse(b"FDSTOREREMOVE=1\nFDNAME=a b-7");
+        assert_eq!(message.fd_name.as_deref(), Some("a b-7"));
+        assert!(message.removes);
+    }
+
+    #[test]
     fn nonsense_says_nothing() {
         for bytes in [
             b"READY=10\n\xff\xfe".as_slice(),
             b"MAINPID=-1\nERRNO=x",
             b"EXTEND_TIMEOUT_USEC=99999999999999999999",
             b"=\n\n=1\nREADY",
+            b"FDSTORE=yes\nFDPOLL=1\nFDSTOREREMOVE=0",
+            b"FDNAME=a:b",
+            b"FDNAME=\nFDNAME=\x01\nFDNAME=\xc3\xa4",
             b"",
         ] {
             assert_eq!(parse(bytes), Message::default(), "{bytes:?}");

@@ -9,6 +9,7 @@ use sys::kernel::{Kernel, Linux};
 use sys::process::Exit;
 
 use super::notify::{Ear, Said};
+use super::stored::HeldStored;
 use super::token::{Kind, token};
 use super::{Hands, listen_at};
 use crate::supervisor::{Event, Record, Role, State, UnitId};
@@ -26,6 +27,12 @@ impl Fd {
     pub(crate) fn take(self) -> Option<std::os::fd::OwnedFd> {
         let Self(number, node) = self;
         handoff::take(Named { number, node })
+    }
+
+    /// See [`handoff::take_any`].
+    pub(crate) fn take_any(self) -> Option<std::os::fd::OwnedFd> {
+        let Self(number, node) = self;
+        handoff::take_any(Named { number, node })
     }
 }
 
@@ -47,6 +54,8 @@ pub(crate) struct HeldRun {
     log: Option<(Fd, Fd)>,
     sockets: Vec<(usize, Fd)>,
     said: Option<Box<Said>>,
+    /// What it left for its next run.
+    stored: Vec<HeldStored>,
 }
 
 impl HeldRun {
@@ -56,7 +65,9 @@ impl HeldRun {
         let log = self.log.iter().flat_map(|(read, write)| [*read, *write]);
         let sockets = self.sockets.iter().map(|(_, fd)| *fd);
         let all = self.ready.into_iter().chain(notify).chain(log);
-        all.chain(sockets).map(|Fd(number, _)| number)
+        let stored = self.stored.iter().map(|stored| stored.fd);
+        let all = all.chain(sockets).chain(stored);
+        all.map(|Fd(number, _)| number)
     }
 }
 
@@ -96,6 +107,11 @@ impl Hands<Linux> {
                 .map(|(number, fd)| (*number, Fd::of(fd)))
                 .collect(),
             said: run.said.clone(),
+            stored: run
+                .store
+                .as_ref()
+                .map(|store| Self::hold_stored(store))
+                .unwrap_or_default(),
         });
         held.filter(|run| {
             let open = run.group.is_some() || run.main.is_some() || run.helper.is_some();
@@ -129,6 +145,7 @@ impl Hands<Linux> {
             log,
             sockets,
             said,
+            stored,
             ..
         } = held;
         if let Some(name) = &group {
@@ -153,6 +170,7 @@ impl Hands<Linux> {
             .collect();
         self.listen_for_missing(id, unit);
         self.watch_again(id);
+        self.take_stored(id, unit, stored, age);
         for (role, pid, alive) in [
             (Role::Main, main, record.has(Role::Main)),
             (Role::Helper, helper, record.has(Role::Helper)),

@@ -196,30 +196,45 @@ impl<K: Kernel> Hands<K> {
                 job.env.push(format!("NOTIFY_SOCKET={}", ear.path));
             }
         }
-        let sockets = self.runs.at(id).sockets.len();
-        if role == Role::Main && sockets > 0 {
-            if let Ready::Fd(number) = unit.ready {
-                let taken = LISTEN_START.saturating_add(i32::try_from(sockets).unwrap_or(i32::MAX));
-                if i32::try_from(number).is_ok_and(|number| number < taken) {
-                    return Err(format!(
-                        "descriptor {number} is a socket's: choose another one in ready.fd"
-                    ));
-                }
-            }
-            let opened = self.runs.at(id).sockets.iter();
-            let names: Vec<&str> = opened
-                .filter_map(|(number, _)| unit.sockets.get(*number))
-                .map(|socket| &*socket.name)
-                .collect();
-            job.env.push(format!("LISTEN_FDS={sockets}"));
-            job.env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
-            job.own_id.push("LISTEN_PID");
+        if role == Role::Main {
+            self.announce_sockets(id, unit, job)?;
         }
         let watchdog = unit.care.as_ref().and_then(|care| care.watchdog.as_ref());
         if let (Role::Main, Some(watchdog)) = (role, watchdog) {
             let micros = watchdog.interval.saturating_mul(1000);
             job.env.push(format!("WATCHDOG_USEC={micros}"));
             job.own_id.push("WATCHDOG_PID");
+        }
+        Ok(())
+    }
+
+    /// The descriptors that the main process finds open, as `sd_listen_fds(3)` says: its sockets, then what its last run left.
+    fn announce_sockets(&mut self, id: UnitId, unit: &Unit, job: &mut Job) -> Result<(), String> {
+        self.open_store(id, unit);
+        let max = usize::from(unit.fdstore.max);
+        let run = self.runs.at(id);
+        let sockets = run.sockets.len();
+        if let Ready::Fd(number) = unit.ready {
+            let most = i32::try_from(sockets.saturating_add(max)).unwrap_or(i32::MAX);
+            let taken = LISTEN_START.saturating_add(most);
+            if i32::try_from(number).is_ok_and(|number| number < taken) {
+                return Err(format!(
+                    "descriptor {number} is a socket's or a stored one's: choose another one in ready.fd"
+                ));
+            }
+        }
+        if max > 0 {
+            job.env.push(format!("FDSTORE={max}"));
+        }
+        let opened = run.sockets.iter();
+        let opened = opened.filter_map(|(number, _)| unit.sockets.get(*number));
+        let names = opened.map(|socket| &*socket.name);
+        let stored = run.store.iter().flat_map(|store| store.names());
+        let names: Vec<&str> = names.chain(stored).collect();
+        if !names.is_empty() {
+            job.env.push(format!("LISTEN_FDS={}", names.len()));
+            job.env.push(format!("LISTEN_FDNAMES={}", names.join(":")));
+            job.own_id.push("LISTEN_PID");
         }
         Ok(())
     }
@@ -281,7 +296,9 @@ impl<K: Kernel> Hands<K> {
         fds.extend(end(exec.stderr).map(|fd| (fd, 2)));
         fds.extend(ready);
         if role == Role::Main {
-            fds.extend(run.sockets.iter().map(|(_, fd)| fd).zip(LISTEN_START..));
+            let sockets = run.sockets.iter().map(|(_, fd)| fd);
+            let stored = run.store.iter().flat_map(|store| store.fds());
+            fds.extend(sockets.chain(stored).zip(LISTEN_START..));
         }
         let kind = match role {
             Role::Main => Kind::Main,

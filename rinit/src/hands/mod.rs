@@ -9,12 +9,14 @@
 //! | `token` | the numbers that descriptors are watched under |
 //! | `notify` | what units say, and who may say it |
 //! | `datagram` | how they say it: `sd_notify(3)` |
+//! | `stored` | descriptors that they leave for their next run |
 
 pub(crate) mod datagram;
 pub(crate) mod hold;
 mod launch;
 pub(crate) mod look;
 pub(crate) mod notify;
+pub(crate) mod stored;
 pub(crate) mod token;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +30,7 @@ use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
 pub(crate) use launch::{NOTIFY_DIR, PID_DIR};
 use look::Look;
 use notify::{Ear, Said};
+use stored::Store;
 use token::{Kind, token};
 
 /// Most children collected in one go; the rest has its turn in the next lap.
@@ -59,6 +62,8 @@ struct Run<K: Kernel> {
     /// Its conditions are being checked.
     look: Option<Look<K>>,
     said: Option<Box<Said>>,
+    /// What it left for its next run.
+    store: Option<Box<Store<K::Fd>>>,
 }
 
 impl<K: Kernel> Default for Run<K> {
@@ -76,6 +81,7 @@ impl<K: Kernel> Default for Run<K> {
             sockets: Vec::new(),
             look: None,
             said: None,
+            store: None,
         }
     }
 }
@@ -279,6 +285,7 @@ impl<K: Kernel> Hands<K> {
             Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
             Action::Listen(id) => self.listen_for(id, unit),
+            Action::Forget(id) => self.forget(id),
         }
     }
 
@@ -451,6 +458,7 @@ impl<K: Kernel> Hands<K> {
             }
             Kind::Ready => self.ready_came(id, inbox),
             Kind::Notify => self.notify_came(id, inbox),
+            Kind::Stored => self.stored_ended(id),
             Kind::Gone => self.main_gone(id, inbox),
             Kind::Group => self.group_changed(id, inbox),
             Kind::Socket => inbox.push_back(Event::Traffic(id)),

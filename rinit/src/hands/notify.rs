@@ -46,8 +46,8 @@ impl Said {
 }
 
 impl<K: Kernel> Hands<K> {
-    /// Notifications are there. What comes with them as descriptors is closed behind them: that is all that `BARRIER=1`
-    /// asks for.
+    /// Notifications are there. What comes with them as descriptors and is not to be stored is closed behind them: that is
+    /// all that `BARRIER=1` asks for.
     pub(super) fn notify_came(&mut self, id: UnitId, inbox: &mut VecDeque<Event>) {
         for _ in 0..READ_AT_ONCE {
             let Some(ear) = &self.runs.at(id).ear else {
@@ -57,12 +57,13 @@ impl<K: Kernel> Hands<K> {
             let Ok(Some(received)) = self.kernel.receive(&ear.fd, &mut bytes) else {
                 return;
             };
-            self.kernel.discard(received.fds);
             if !self.is_heard(id, received.pid) {
+                self.kernel.discard(received.fds);
                 self.unheard(id);
                 continue;
             }
             let message = parse(bytes.get(..received.length).unwrap_or_default());
+            self.store_came(id, &message, received.fds);
             self.hear(id, message, inbox);
         }
     }
@@ -76,10 +77,15 @@ impl<K: Kernel> Hands<K> {
         }
     }
 
-    fn unheard(&mut self, id: UnitId) {
+    /// The unit's name, where there is nothing but its socket to know it by.
+    pub(super) fn name_by_ear(&self, id: UnitId) -> String {
         let path = self.runs.at(id).ear.as_ref().map(|ear| ear.path.as_str());
         let name = path.and_then(|path| path.rsplit('/').next());
-        let name = name.unwrap_or_default().to_owned();
+        name.unwrap_or_default().to_owned()
+    }
+
+    fn unheard(&mut self, id: UnitId) {
+        let name = self.name_by_ear(id);
         self.note_once(format!(
             "{name}: a notification did not count, for another process sent it than [ready] notify_from says"
         ));

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Gone,
     /// How the start of an asker went.
     Asker,
+    /// A descriptor that it left for its next run.
+    Stored,
 }
 
 /// First upper half that is free for others.
@@ -45,6 +47,7 @@ pub(crate) fn split(token: u64) -> Option<(Kind, UnitId)> {
         7 => Kind::Look,
         8 => Kind::Gone,
         9 => Kind::Asker,
+        10 => Kind::Stored,
         _ => return None,
     };
     let unit = u32::try_from(token & u64::from(u32::MAX)).ok()?;
@@ -67,6 +70,7 @@ mod tests {
             Kind::Look,
             Kind::Gone,
             Kind::Asker,
+            Kind::Stored,
         ];
         for kind in kinds {
             assert_eq!(split(token(kind, 77)), Some((kind, 77)));

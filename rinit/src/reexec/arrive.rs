@@ -6,6 +6,7 @@ use std::time::Duration;
 use rootspec::held::{Definitions, MOST};
 use sys::handoff;
 use sys::helper::Helper;
+use sys::kernel::Kernel;
 
 use super::held::Held;
 use super::{FINE, Reexec, age};
@@ -121,7 +122,9 @@ impl Init {
                 self.begin(true);
             }
         }
-        handoff::close_inherited();
+        // Some of it may be somebody else's, which takes long to close; clients may wait at what was ours.
+        self.all.hands.kernel.discard(handoff::take_rest());
+        self.all.hands.kernel.let_go().ok();
         // Its descriptor went with the program before us, which did not stop it.
         self.watch_over(false);
         self.count_crashes(arrival);

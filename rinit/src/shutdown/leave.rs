@@ -60,7 +60,8 @@ pub(crate) fn finish(init: &mut Init, how: How) {
     process::signal_everyone(9);
     collect(init, STRAYS, |_| true);
     if how == How::Soft {
-        let Err(error) = soft::change();
+        let carried = soft::carry(init);
+        let Err(error) = soft::change(carried.as_ref());
         let text = sys::chain(&error);
         init.voice
             .shout(&format!("the next root cannot be started: {text}"));

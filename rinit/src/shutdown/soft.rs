@@ -2,11 +2,17 @@
 //! any boot.
 
 use std::convert::Infallible;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rootspec::held::MOST;
 use sys::error::{Cannot, SysError};
+use sys::handoff;
 use sys::mount::{self, Attributes, Unmount};
+
+use crate::hands::stored::Left;
+use crate::init::Init;
 
 /// Where the next root is mounted (systemd has the same place).
 pub(crate) const NEXT: &str = "/run/nextroot";
@@ -29,11 +35,41 @@ pub(crate) fn is_possible() -> Result<(), String> {
     }
 }
 
+/// Leaves open for the next root's `rinit` what units of this one want kept as long as they exist, and names it in a file in
+/// memory. `None`: there is nothing, or no memory for it.
+pub(super) fn carry(init: &Init) -> Option<OwnedFd> {
+    let left = init.all.hands.left_for_good(&init.all.core);
+    if left.is_empty() {
+        return None;
+    }
+    let bytes = serde_json::to_vec(&left).ok()?;
+    let list = handoff::seal("rinit-stored", &bytes).ok()?;
+    let mut numbers: Vec<i32> = left.iter().flat_map(Left::descriptors).collect();
+    numbers.push(list.as_raw_fd());
+    handoff::keep(&numbers);
+    Some(list)
+}
+
+/// The other side of [`carry`]: what the command line says has been left. `None`: nothing.
+///
+/// # Errors
+/// It cannot be read, in words.
+pub(crate) fn carried() -> Option<Result<Vec<Left>, String>> {
+    let mut words = std::env::args().skip_while(|word| word != ROLE).skip(1);
+    let number = words.next()?.parse().ok()?;
+    let read = || {
+        let list = sys::inherit::take(number).map_err(|error| sys::chain(&error))?;
+        let bytes = handoff::read(list, MOST).map_err(|error| sys::chain(&error))?;
+        serde_json::from_slice(&bytes).map_err(|why| why.to_string())
+    };
+    Some(read())
+}
+
 /// Changes to the next root. What of the old one cannot be unmounted goes when its last user does.
 ///
 /// # Errors
 /// The next root is no root, or has no program to start.
-pub(super) fn change() -> sys::error::Result<Infallible> {
+pub(super) fn change(carried: Option<&OwnedFd>) -> sys::error::Result<Infallible> {
     mount::make_private("/")?;
     // Every root has a /tmp; only while we change, it holds the old root.
     let tmp = format!("{NEXT}/tmp");
@@ -51,7 +87,10 @@ pub(super) fn change() -> sys::error::Result<Infallible> {
     mount::unmount("/tmp", Unmount::Detach).ok();
     let mut error = None;
     for program in PROGRAMS {
-        error = Some((program, Command::new(program).arg(ROLE).exec()));
+        let mut command = Command::new(program);
+        command.arg(ROLE);
+        command.args(carried.map(|list| list.as_raw_fd().to_string()));
+        error = Some((program, command.exec()));
     }
     let (program, error) = error.unwrap_or((NEXT, std::io::ErrorKind::NotFound.into()));
     Err(SysError::new("execute", program, error))

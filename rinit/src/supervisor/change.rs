@@ -175,6 +175,7 @@ impl Core {
         self.gone = aligned.gone.iter().copied().collect();
         let old = std::mem::replace(&mut self.plan, aligned.plan);
         let mut listen = Vec::new();
+        let mut stored = Vec::new();
         for (at, before) in old.units.into_iter().enumerate() {
             let (Ok(unit), Some(new)) = (UnitId::try_from(at), self.plan.units.get(at)) else {
                 continue;
@@ -182,6 +183,9 @@ impl Core {
             if self.is_free(unit, &before, new) {
                 if before.sockets != new.sockets {
                     listen.push(unit);
+                }
+                if before.fdstore != new.fdstore {
+                    stored.push((unit, before));
                 }
                 self.successors.remove(&unit);
             } else if let Some(place) = self.plan.units.get_mut(at) {
@@ -202,6 +206,9 @@ impl Core {
             .sum();
         for unit in listen {
             self.listen_anew(unit);
+        }
+        for (unit, before) in stored {
+            self.forget_by(unit, &before);
         }
         for (unit, step) in steps {
             match step.deed {
@@ -243,6 +250,7 @@ impl Core {
         if place.sockets != old.sockets {
             self.listen_anew(unit);
         }
+        self.forget_by(unit, &old);
     }
 
     /// Who has to do with whom is another question now: everybody looks what that means for its next step.
@@ -295,6 +303,7 @@ fn meanwhile(old: Unit, new: &Unit) -> Unit {
         stop_signal: old.stop_signal,
         stop_timeout: old.stop_timeout,
         kill: old.kill,
+        fdstore: old.fdstore,
         conduct: old.conduct,
         care: old.care,
         sockets: old.sockets,

@@ -14,6 +14,7 @@
 //! | `stop` | from up to down |
 //! | `again` | whether it is started again |
 //! | `sockets` | sockets that start a unit |
+//! | `stored` | descriptors that it leaves for its next run |
 //! | `change` | another plan in the place of the running one |
 //! | `hold` | everything as a value that outlives this program |
 //!
@@ -54,6 +55,7 @@ mod said;
 mod sockets;
 mod start;
 mod stop;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod ties;
@@ -333,6 +335,7 @@ impl Core {
             self.actions.push(Action::EndCheck(unit));
         }
         self.stop_caring(unit);
+        self.forget_at(unit, state);
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);
         self.tell(unit);

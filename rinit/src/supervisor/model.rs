@@ -308,6 +308,8 @@ pub(crate) enum Action {
     Disarm(UnitId),
     /// Close its sockets and open those of its definition.
     Listen(UnitId),
+    /// Close the descriptors that it left for a further run.
+    Forget(UnitId),
 }
 
 impl Action {
@@ -329,7 +331,8 @@ impl Action {
             | Self::Release(unit)
             | Self::Arm(unit)
             | Self::Disarm(unit)
-            | Self::Listen(unit) => unit,
+            | Self::Listen(unit)
+            | Self::Forget(unit) => unit,
         }
     }
 }

@@ -423,6 +423,7 @@ impl Core {
         if !record.is_alive() {
             self.actions.push(Action::Release(unit));
         }
+        self.forget_after_run(unit);
         let record = self.records.at_mut(unit);
         let turned = std::mem::take(&mut record.again) && record.wish == Wish::Up;
         if turned {

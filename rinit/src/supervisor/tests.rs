@@ -8,6 +8,7 @@ mod life;
 mod random;
 mod readiness;
 mod stops;
+mod stored;
 mod ties;
 
 use rootspec::compile::{Source, compile};

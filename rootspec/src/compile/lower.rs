@@ -48,6 +48,7 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         stop_signal: file.stop.signal.0,
         stop_timeout: file.stop.timeout.0,
         kill: file.stop.kill,
+        fdstore: file.fdstore,
         care: super::care::lower(file),
         gate: file.gate.required.then_some(Gate {
             within: file.gate.within.0,

@@ -61,7 +61,8 @@ pub(super) fn notify(file: &UnitFile, reload: Option<&Reload>) -> Option<NotifyF
     let ready = &file.ready;
     let awaited = ready.mode() == Some(ReadyMode::Notify)
         || reload == Some(&Reload::Notify)
-        || file.watchdog.is_some();
+        || file.watchdog.is_some()
+        || file.fdstore.max > 0;
     ready
         .notify_from
         .or_else(|| awaited.then(NotifyFrom::default))

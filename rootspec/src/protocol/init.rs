@@ -136,6 +136,9 @@ pub struct UnitStatus {
     /// What it watches (`[[path]]`), an entry each, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watches: Option<Vec<String>>,
+    /// How many descriptors it has left for its next run (`[fdstore]`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u32>,
 }
 
 /// All timers.

@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `listen` | where a unit listens |
+//! | `fdstore` | descriptors that it leaves for its next run |
 //! | `path` | what happens in the file system and starts a unit |
 //! | `timer` | when a unit is started by time |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
@@ -24,6 +25,7 @@
 mod attributes;
 mod care;
 mod condition;
+mod fdstore;
 mod fill;
 mod layers;
 mod listen;
@@ -49,6 +51,7 @@ pub use attributes::{
 pub use care::{Health, Remedy, Watchdog};
 pub use condition::Condition;
 pub(crate) use condition::split_operator;
+pub use fdstore::{FdStore, Keep};
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
@@ -148,6 +151,9 @@ pub struct UnitFile {
     pub sandbox: Option<Spanned<Sandbox>>,
     /// Its terminal.
     pub tty: Option<Tty>,
+    /// Descriptors that it may leave for its next run.
+    #[serde(default)]
+    pub fdstore: FdStore,
     /// Sockets that start it.
     #[serde(default)]
     pub socket: Vec<Socket>,

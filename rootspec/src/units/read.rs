@@ -172,6 +172,17 @@ fn wrong_life(unit: &UnitFile) -> Vec<(String, &'static str)> {
     wrong
 }
 
+/// What is wrong with what it may leave for its next run.
+fn wrong_store(unit: &UnitFile) -> Option<(String, &'static str)> {
+    let words = match (unit.fdstore.max, unit.kind) {
+        (0, _) => return None,
+        (_, Kind::Group | Kind::Container) => "only a service or oneshot leaves descriptors",
+        (max, _) if max > super::fdstore::MOST => "expected at most 512",
+        _ => return None,
+    };
+    Some(("fdstore.max".to_owned(), words))
+}
+
 /// Values that would have to be bent to be used, by their path.
 fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
     let mut wrong = Vec::new();
@@ -202,6 +213,7 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
         }
     }
     wrong.extend(wrong_life(unit));
+    wrong.extend(wrong_store(unit));
     for (table, conditions) in [("condition", &unit.condition), ("assert", &unit.assert)] {
         let all = conditions.wrong().into_iter();
         wrong.extend(all.map(|(path, words)| (format!("{table}.{path}"), words)));
@@ -433,6 +445,22 @@ mod tests {
                 "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\non_timeout = \"abrt\"\n",
                 5,
                 "did you mean \"abort\"",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn descriptors_that_cannot_be_kept_name_their_line() {
+        let unit = |text: &str| format!("schema = 1\n[exec]\nstart = \"/x\"\n[fdstore]\n{text}\n");
+        complain(&[
+            (&unit("max = 513"), 5, "at most 512"),
+            (&unit("max = -1"), 5, "a.toml:5:"),
+            (&unit("mox = 1"), 5, "did you mean \"max\""),
+            (&unit("keep = \"yes\""), 5, "expected one of: no"),
+            (
+                "schema = 1\nkind = \"group\"\n[fdstore]\nmax = 1\n",
+                4,
+                "only a service or oneshot",
             ),
         ]);
     }

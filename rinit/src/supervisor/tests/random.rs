@@ -232,7 +232,8 @@ impl Sim {
                 | Action::Release(_)
                 | Action::Arm(_)
                 | Action::Disarm(_)
-                | Action::Listen(_) => {}
+                | Action::Listen(_)
+                | Action::Forget(_) => {}
             }
         }
     }

@@ -54,6 +54,8 @@ fn rows(unit: &UnitStatus) -> Vec<Vec<Cell>> {
     for watched in unit.watches.iter().flatten() {
         add("watches", watched.clone());
     }
+    let stored = unit.stored.map(|count| format!("{count} descriptors"));
+    add("stored", stored.unwrap_or_default());
     add("text", unit.description.clone());
     rows
 }

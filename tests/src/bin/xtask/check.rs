@@ -28,6 +28,7 @@ const KERNEL_TESTS: &[&str] = &[
     "readiness",
     "logs",
     "reexec",
+    "fdstore",
     "ends",
     "setup_units",
     "sandbox",
