@@ -14,7 +14,7 @@ use crate::error::{Cannot, Result, SysError};
 use crate::helper::Helper;
 use crate::listen::ListenAt;
 use crate::probe::Probe;
-use crate::process::{self, Dead, Flight, Job, Wait};
+use crate::process::{self, Dead, Flight, Job, Place, Table, Wait, keep_high};
 use crate::stray::Strays;
 use crate::timer::{self, Timer};
 
@@ -304,6 +304,7 @@ impl Linux {
     /// # Errors
     /// None expected.
     pub fn wait(&mut self, happenings: &mut Vec<Happening>) -> Result<()> {
+        process::settle();
         self.epoll.wait(happenings)?;
         if happenings.iter().any(|happening| happening.token == TIMER) {
             self.timer.fired();
@@ -405,7 +406,7 @@ impl Kernel for Linux {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).cannot("make", "a pipe")?;
         // The reading end only: the writer is a service, which expects to block.
         rustix::io::ioctl_fionbio(&read, true).cannot("make", "a pipe")?;
-        Ok((read, write))
+        Ok((keep_high(read), keep_high(write)))
     }
 
     fn null(&mut self) -> Result<OwnedFd> {
@@ -432,11 +433,11 @@ impl Kernel for Linux {
             std::os::unix::fs::chown(path, Some(uid), Some(gid))
                 .cannot("set the owner of", path)?;
         }
-        Ok(fd)
+        Ok(keep_high(fd))
     }
 
     fn listen(&mut self, at: &ListenAt<'_>) -> Result<OwnedFd> {
-        crate::listen::open(at)
+        crate::listen::open(at).map(keep_high)
     }
 
     fn unlink(&mut self, path: &str) {
@@ -557,12 +558,12 @@ impl Kernel for Linux {
             Some(group) => Some(self.groups()?.open_leaf(group)?),
             None => None,
         };
-        let spawned = process::spawn(
-            job,
-            &fds,
-            group.as_ref().map(AsFd::as_fd),
-            self.helper.as_ref(),
-        )?;
+        let place = Place {
+            group: group.as_ref().map(AsFd::as_fd),
+            helper: self.helper.as_ref(),
+            table: Table::Left,
+        };
+        let spawned = process::spawn(job, &fds, place)?;
         let watched = self.epoll.add(&spawned.flight, token, Interest::ReadEdge);
         let pid = spawned.pid;
         let known = Known::child(Some(spawned.flight));

@@ -3,16 +3,19 @@
 
 use std::ffi::{CString, c_char, c_void};
 use std::sync::atomic::AtomicI32;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use super::arch::{call, call5};
-use super::{Stage, Wait};
+use super::lent::{ASKED, AWAITED, LEFT};
+use super::{MOVED, Stage, Wait};
 
 /// Everything a child needs, in the kernel's form. Not changed by the parent while a child uses it.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// Where a failure is reported; closed by a successful exec.
     pub(super) report: i32,
+    /// Our table is the parent's: it is left with the numbers below this one, and that is marked.
+    pub(super) leaves: Option<(i32, super::lent::Mark)>,
     /// Descriptors and the numbers they get. The child changes the former as it moves them.
     pub(super) moves: Vec<(AtomicI32, i32)>,
     /// First number above all that are given out.
@@ -102,6 +105,7 @@ fn run(
     report: &mut i32,
     mut helper: Option<i32>,
 ) -> Result<std::convert::Infallible, Failure> {
+    own_table(p).map_err(|errno| (Stage::Descriptors, errno))?;
     // SAFETY: no pointers.
     unsafe { call(libc::SYS_setsid, 0, 0, 0, 0) };
     descriptors(p, report, &mut helper).map_err(|errno| (Stage::Descriptors, errno))?;
@@ -119,6 +123,44 @@ fn run(
     write_pid(p);
     limits(p).map_err(|errno| (Stage::Limits, errno))?;
     execute(p, helper).map_err(|errno| (Stage::Exec, errno))
+}
+
+/// Before that every descriptor is the parent's too: nothing may be changed.
+fn own_table(p: &Prepared) -> Result<(), i32> {
+    let Some((end, mark)) = &p.leaves else {
+        return Ok(());
+    };
+    let (end, last) = (word(*end), wide(u32::MAX));
+    let leave = wide(libc::CLOSE_RANGE_UNSHARE);
+    // SAFETY: no pointers.
+    fd_of(unsafe { call(libc::SYS_close_range, end, last, leave, 0) })?;
+    let before = mark.swap(LEFT, AcqRel);
+    if before == ASKED {
+        let told = [MOVED];
+        // SAFETY: the byte lives on this stack while the kernel reads it.
+        unsafe {
+            call(
+                libc::SYS_write,
+                word(p.report),
+                told.as_ptr() as usize,
+                1,
+                0,
+            )
+        };
+    }
+    if before == AWAITED {
+        let (place, how) = (
+            mark.as_ptr() as usize,
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+        );
+        // SAFETY: the mark is kept alive by `Prepared`.
+        unsafe { call(libc::SYS_futex, place, word(how), 1, 0) };
+    }
+    // A crash of the parent may have taken the mark off while the table was shared. Linux 5.11; best effort.
+    let close = wide(libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: no pointers.
+    unsafe { call(libc::SYS_close_range, 3, end.wrapping_sub(1), close, 0) };
+    Ok(())
 }
 
 /// Gives every descriptor its number: first all out of the way of the numbers given out, then each down.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` (here) | what is to be started, the flight between clone and exec, workers, reaping, signals |
 //! | `child` | the steps of the child |
+//! | `lent` | how it comes to descriptors of its own |
 //! | `stack` | what it runs on |
 //! | `arch` | the machine code |
 //!
@@ -13,6 +14,7 @@
 
 mod arch;
 mod child;
+mod lent;
 mod stack;
 
 use std::ffi::{CString, c_char};
@@ -30,12 +32,16 @@ use crate::descriptors::{self, Limit};
 use crate::error::{Cannot, Result, SysError};
 use crate::executor;
 use crate::helper::Helper;
+use lent::Loan;
+pub use lent::{keep_high, settle};
 use stack::Stack;
 
 /// Where programs without a slash in their name are looked for.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Stage and error number of a report.
 const RECORD: usize = 8;
+/// A report may begin with this: the child has descriptors of its own. No stage has this number.
+const MOVED: u8 = 0xff;
 /// Longest words of a report; with the record in front they fit into what a pipe takes at once (4096 bytes).
 pub(crate) const WORDS: usize = 2048;
 
@@ -190,14 +196,17 @@ impl Flight {
             // What follows the record is the end of the pipe, which would look like success.
             return Ok(failed);
         }
-        // A report is written at once, so it is read at once.
-        let mut report = [0; RECORD + WORDS];
+        let mut report = [0; 1 + RECORD + WORDS];
         let found = match self.report.read(&mut report) {
+            // What keeps the pipe open here is taken back by `settle`.
+            Ok(1) => Wait::Flying,
+            // A report is written at once, so it is read at once.
             Ok(length) if length >= RECORD => {
-                let (record, words) = report.split_at(RECORD);
-                let words = words.get(..length.saturating_sub(RECORD));
-                self.words = String::from_utf8_lossy(words.unwrap_or_default()).into_owned();
-                Wait::from_record(record.try_into().unwrap_or_default())
+                let report = report.get(..length).unwrap_or_default();
+                let report = report.strip_prefix(&[MOVED]).unwrap_or(report);
+                let (record, words) = report.split_first_chunk().unwrap_or((&[0; RECORD], &[]));
+                self.words = String::from_utf8_lossy(words).into_owned();
+                Wait::from_record(*record)
             }
             // The pipe is closed by exec, and by a death before exec: the latter is told by the exit status.
             Ok(_) => Wait::Executed,
@@ -256,23 +265,48 @@ pub struct Spawned {
     pub flight: Flight,
 }
 
-/// Starts `job` with the descriptors `fds` (each with the number it gets), in the cgroup whose directory is `group`.
-/// `helper` is what a job may need beside its own program.
+/// How a child comes to a table of descriptors of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Table {
+    /// It gets a copy of ours.
+    #[default]
+    Copied,
+    /// It begins with ours, which costs the same however many there are. For processes with one thread, which call
+    /// [`settle`] before they wait for events.
+    Left,
+}
+
+/// What a process is started with beside its job.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place<'a> {
+    /// Directory of its cgroup; absent: ours.
+    pub group: Option<BorrowedFd<'a>>,
+    /// What jobs may need beside their own programs.
+    pub helper: Option<&'a Helper>,
+    /// Where its descriptors come from.
+    pub table: Table,
+}
+
+/// Starts `job` with the descriptors `fds` (each with the number it gets).
 ///
 /// The child gets a session of its own and takes all signals; what we ignore it ignores (see
 /// [`crate::signal::Signals::take_over`]). Of our descriptors, all of which close on exec, only those named reach it.
 ///
 /// # Errors
 /// No process or descriptor to be had, or a text with a NUL in it. What fails after that is told by the [`Flight`].
-pub fn spawn(
-    job: &Job,
-    fds: &[(BorrowedFd<'_>, i32)],
-    group: Option<BorrowedFd<'_>>,
-    helper: Option<&Helper>,
-) -> Result<Spawned> {
+pub fn spawn(job: &Job, fds: &[(BorrowedFd<'_>, i32)], place: Place<'_>) -> Result<Spawned> {
     let name = job.argv.first().map_or("", String::as_str);
     let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
     let (report, told) = rustix::pipe::pipe_with(flags).cannot("start", name)?;
+    let mut loan = match place.table {
+        Table::Copied => None,
+        Table::Left => Loan::begin(),
+    };
+    // It stays open until we get to look at it, and there may be many by then.
+    let report = match &loan {
+        Some(_) => keep_high(report),
+        None => report,
+    };
     // The executor's two descriptors come after all others.
     let next = fds
         .iter()
@@ -294,36 +328,23 @@ pub fn spawn(
     let helper = match helped {
         true => {
             let none = || SysError::invalid("start", name, "there is no helper here");
-            Some(helper.ok_or_else(none)?.fd()?.as_raw_fd())
+            Some(place.helper.ok_or_else(none)?.fd()?)
         }
         false => None,
     };
-    let prepared = Box::new(prepare(job, &fds, told.as_raw_fd(), helper)?);
+    let mut number = |fd: BorrowedFd<'_>| match &mut loan {
+        Some(loan) => loan.lend(fd),
+        None => Ok(fd.as_raw_fd()),
+    };
+    let mut moves = Vec::with_capacity(fds.len());
+    for (fd, to) in &fds {
+        moves.push((number(*fd)?, *to));
+    }
+    let (told, helper) = (number(told.as_fd())?, helper.map(number).transpose()?);
+    let leaves = loan.as_ref().map(|loan| (loan.end(), loan.mark.clone()));
+    let prepared = Box::new(prepare(job, &moves, told, helper, leaves)?);
     let stack = Stack::take().cannot("start", name)?;
-    let (low, size) = stack.range();
-    let vm = flag(libc::CLONE_VM) | CLONE_CLEAR_SIGHAND;
-    let own_pids = job
-        .executor
-        .as_ref()
-        .is_some_and(|executor| executor.own_pids);
-    let pids = if own_pids {
-        flag(libc::CLONE_NEWPID)
-    } else {
-        0
-    };
-    let into = if group.is_some() {
-        CLONE_INTO_CGROUP
-    } else {
-        0
-    };
-    let args = arch::CloneArgs {
-        flags: vm | into | pids,
-        exit_signal: flag(libc::SIGCHLD),
-        stack: low,
-        stack_size: size,
-        cgroup: group.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or_default()),
-        ..arch::CloneArgs::default()
-    };
+    let args = clone_args(job, place, &stack, loan.is_some());
     let argument: *const child::Prepared = &raw const *prepared;
     // SAFETY: stack and argument are kept by the Flight until the child has executed its program or was collected;
     // `start` never returns and uses neither thread-local storage nor the allocator.
@@ -336,6 +357,9 @@ pub fn spawn(
             return Err(SysError::new("start", name, error));
         }
     };
+    if let Some(loan) = loan {
+        loan.to(pid);
+    }
     let memory = Some(Memory {
         _prepared: prepared,
         stack,
@@ -347,6 +371,28 @@ pub fn spawn(
         words: String::new(),
     };
     Ok(Spawned { pid, flight })
+}
+
+/// What clone3(2) is told.
+fn clone_args(job: &Job, place: Place<'_>, stack: &Stack, shares: bool) -> arch::CloneArgs {
+    let (low, size) = stack.range();
+    let own_pids = job.executor.as_ref().is_some_and(|how| how.own_pids);
+    let more = [
+        (own_pids, flag(libc::CLONE_NEWPID)),
+        (place.group.is_some(), CLONE_INTO_CGROUP),
+        (shares, flag(libc::CLONE_FILES)),
+    ];
+    let more = more.iter().filter(|(wanted, _)| *wanted);
+    let always = flag(libc::CLONE_VM) | CLONE_CLEAR_SIGHAND;
+    let group = place.group.map_or(-1, |fd| fd.as_raw_fd());
+    arch::CloneArgs {
+        flags: more.fold(always, |all, (_, flag)| all | flag),
+        exit_signal: flag(libc::SIGCHLD),
+        stack: low,
+        stack_size: size,
+        cgroup: u64::try_from(group).unwrap_or_default(),
+        ..arch::CloneArgs::default()
+    }
 }
 
 /// `CLONE_CLEAR_SIGHAND` and `CLONE_INTO_CGROUP` of `linux/sched.h`; beyond the 32 bits that libc's type holds.
@@ -363,9 +409,10 @@ fn c_string(text: &str) -> Result<CString> {
 
 fn prepare(
     job: &Job,
-    fds: &[(BorrowedFd<'_>, i32)],
+    fds: &[(i32, i32)],
     report: i32,
     helper: Option<i32>,
+    leaves: Option<(i32, lent::Mark)>,
 ) -> Result<child::Prepared> {
     let mut strings = Vec::new();
     let own = job.executor.as_ref().map(|executor| {
@@ -410,12 +457,11 @@ fn prepare(
         Some(_) => Vec::new(),
         None => programs(job.argv.first().map_or("", String::as_str))?,
     };
+    let moves = fds.iter().map(|(fd, to)| (AtomicI32::new(*fd), *to));
     Ok(child::Prepared {
         report,
-        moves: fds
-            .iter()
-            .map(|(fd, to)| (AtomicI32::new(fd.as_raw_fd()), *to))
-            .collect(),
+        leaves,
+        moves: moves.collect(),
         above: top.saturating_add(1),
         tty,
         dirs: dirs(&job.dirs)?,
@@ -512,8 +558,10 @@ pub struct Dead {
 pub fn reap() -> Option<Dead> {
     let found = rustix::process::wait(WaitOptions::NOHANG).ok().flatten();
     let (pid, status) = found?;
+    let pid = u32::try_from(pid.as_raw_nonzero().get()).ok()?;
+    lent::collected(pid);
     Some(Dead {
-        pid: u32::try_from(pid.as_raw_nonzero().get()).ok()?,
+        pid,
         exit: exit_of(status),
         failed: None,
         words: String::new(),
@@ -640,6 +688,7 @@ pub fn fork_worker(work: impl FnOnce(File) -> u8) -> Result<Worker> {
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         drop(output);
+        lent::forget_in_copy();
         let work = std::panic::AssertUnwindSafe(|| work(File::from(input)));
         let code = std::panic::catch_unwind(work).unwrap_or(101);
         // SAFETY: ends the copy without running what belongs to the original.

@@ -29,7 +29,7 @@ fn settle(flight: &mut Flight) -> Wait {
 
 fn output_of(job: &Job) -> String {
     let (mut read, write) = std::io::pipe().unwrap();
-    let mut spawned = spawn(job, &[(write.as_fd(), 1)], None, None).unwrap();
+    let mut spawned = spawn(job, &[(write.as_fd(), 1)], Place::default()).unwrap();
     drop(write);
     assert_eq!(settle(&mut spawned.flight), Wait::Executed);
     let mut text = String::new();
@@ -93,7 +93,7 @@ fn a_failed_exec_names_step_and_reason() {
         (job(&["/etc/passwd"]), Stage::Exec, libc::EACCES),
     ] {
         bad.env = Vec::new();
-        let mut spawned = spawn(&bad, &[], None, None).unwrap();
+        let mut spawned = spawn(&bad, &[], Place::default()).unwrap();
         assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
         assert_eq!(wait(spawned.pid), Exit::Code(127));
         assert_eq!(settle(&mut spawned.flight), Wait::Failed(stage, errno));
@@ -101,7 +101,7 @@ fn a_failed_exec_names_step_and_reason() {
     }
     let mut nowhere = job(&["/bin/true"]);
     nowhere.workdir = Some("/nonexistent".into());
-    let mut spawned = spawn(&nowhere, &[], None, None).unwrap();
+    let mut spawned = spawn(&nowhere, &[], Place::default()).unwrap();
     assert_eq!(
         settle(&mut spawned.flight),
         Wait::Failed(Stage::WorkDir, libc::ENOENT)
@@ -115,7 +115,7 @@ fn descriptors_that_stand_in_each_others_place_arrive_where_they_should() {
     let (mut read_b, write_b) = std::io::pipe().unwrap();
     let both = job(&["/bin/sh", "-c", "echo a >&3; echo b >&4"]);
     let (a, b) = (write_a.as_fd(), write_b.as_fd());
-    let mut spawned = spawn(&both, &[(a, 3), (b, 4)], None, None).unwrap();
+    let mut spawned = spawn(&both, &[(a, 3), (b, 4)], Place::default()).unwrap();
     assert_eq!(settle(&mut spawned.flight), Wait::Executed);
     drop((write_a, write_b));
     let (mut text_a, mut text_b) = (String::new(), String::new());
@@ -123,6 +123,13 @@ fn descriptors_that_stand_in_each_others_place_arrive_where_they_should() {
     read_b.read_to_string(&mut text_b).unwrap();
     assert_eq!((text_a.as_str(), text_b.as_str()), ("a\n", "b\n"));
     wait(spawned.pid);
+}
+
+fn with(helper: &Helper) -> Place<'_> {
+    Place {
+        helper: Some(helper),
+        ..Place::default()
+    }
 }
 
 #[test]
@@ -136,7 +143,7 @@ fn the_helper_is_the_one_that_was_opened_whatever_lies_at_its_path() {
     let mut asks = job(&[
         "helper",
         "-c",
-        "echo $0 $# >&$1",
+        "echo $0 $# > /proc/self/fd/$1",
         "zero",
         &number.to_string(),
     ]);
@@ -144,7 +151,7 @@ fn the_helper_is_the_one_that_was_opened_whatever_lies_at_its_path() {
     let (mut read, write) = std::io::pipe().unwrap();
     // Its own number is given to another descriptor.
     let fds = [(write.as_fd(), number)];
-    let mut spawned = spawn(&asks, &fds, None, Some(&helper)).unwrap();
+    let mut spawned = spawn(&asks, &fds, with(&helper)).unwrap();
     drop(write);
     assert_eq!(settle(&mut spawned.flight), Wait::Executed);
     let mut text = String::new();
@@ -158,9 +165,9 @@ fn without_a_helper_it_is_said_where_it_should_be() {
     let mut asks = job(&["helper"]);
     asks.by_helper = true;
     let helper = Helper::open("/nowhere/helper");
-    let error = spawn(&asks, &[], None, Some(&helper)).unwrap_err();
+    let error = spawn(&asks, &[], with(&helper)).unwrap_err();
     assert!(crate::chain(&error).contains("/nowhere/helper"), "{error}");
-    assert!(spawn(&asks, &[], None, None).is_err());
+    assert!(spawn(&asks, &[], Place::default()).is_err());
 }
 
 #[test]
@@ -179,5 +186,79 @@ fn a_worker_sends_its_result_and_ends() {
 
 #[test]
 fn a_text_with_a_nul_is_refused_before_anything_is_started() {
-    assert!(spawn(&job(&["/bin/\0true"]), &[], None, None).is_err());
+    assert!(spawn(&job(&["/bin/\0true"]), &[], Place::default()).is_err());
+}
+
+/// Starts it leaving our table.
+fn leaving(job: &Job, fds: &[(BorrowedFd<'_>, i32)]) -> Spawned {
+    let place = Place {
+        table: Table::Left,
+        ..Place::default()
+    };
+    spawn(job, fds, place).unwrap()
+}
+
+/// Waits until nothing is lent to it and it runs its program, as a loop of events does.
+fn settle_all(flight: &mut Flight) -> Wait {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        super::settle();
+        let mut fds = [PollFd::new(&flight.report, PollFlags::IN)];
+        let timeout = Timespec {
+            tv_sec: 10,
+            tv_nsec: 0,
+        };
+        // Whatever happens to the child must wake us.
+        assert_eq!(rustix::event::poll(&mut fds, Some(&timeout)).unwrap(), 1);
+        let found = flight.poll().unwrap();
+        if found != Wait::Flying || Instant::now() > end {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn a_child_that_leaves_our_table_has_its_descriptors_and_no_others() {
+    let (mut read, write) = std::io::pipe().unwrap();
+    let list = job(&["/bin/sh", "-c", "echo given >&7; ls /proc/self/fd >&7"]);
+    let mut spawned = leaving(&list, &[(write.as_fd(), 7)]);
+    drop(write);
+    assert_eq!(settle_all(&mut spawned.flight), Wait::Executed);
+    let mut text = String::new();
+    read.read_to_string(&mut text).unwrap();
+    // 0 to 2 are those of the test, which are not closed on exec; ls opens the folder.
+    let numbers: Vec<&str> = text
+        .lines()
+        .filter(|line| line.parse::<u32>().is_ok())
+        .collect();
+    assert!(text.starts_with("given\n"), "{text}");
+    assert!(numbers.len() <= 6 && numbers.contains(&"7"), "{text}");
+    assert_eq!(wait(spawned.pid), Exit::Code(0));
+}
+
+#[test]
+fn a_child_that_leaves_our_table_tells_its_failure() {
+    let mut spawned = leaving(&job(&["/nowhere/program"]), &[]);
+    let found = settle_all(&mut spawned.flight);
+    assert_eq!(found, Wait::Failed(Stage::Exec, libc::ENOENT));
+    assert_eq!(wait(spawned.pid), Exit::Code(127));
+    spawned.flight.landed();
+}
+
+#[test]
+fn however_many_are_started_at_once_all_run() {
+    let all: Vec<(Spawned, std::io::PipeReader)> = (0..300)
+        .map(|_| {
+            let (read, write) = std::io::pipe().unwrap();
+            let spawned = leaving(&job(&["/bin/echo", "here"]), &[(write.as_fd(), 1)]);
+            (spawned, read)
+        })
+        .collect();
+    for (mut spawned, mut read) in all {
+        assert_eq!(settle_all(&mut spawned.flight), Wait::Executed);
+        let mut text = String::new();
+        read.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "here\n");
+        assert_eq!(wait(spawned.pid), Exit::Code(0));
+    }
 }

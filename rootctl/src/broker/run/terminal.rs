@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sys::process::{Job, Wait};
+use sys::process::{Job, Place, Wait};
 use sys::terminal::Size;
 use sys::{inherit, namespace};
 
@@ -58,7 +58,7 @@ pub(super) fn inside(inside: &Inside) -> Result<ExitCode> {
         Near::Terminal(_) => Vec::new(),
         Near::Socket(socket) => (0..3).map(|number| (socket.as_fd(), number)).collect(),
     };
-    let mut child = sys::process::spawn(&job, &fds, None, None)?;
+    let mut child = sys::process::spawn(&job, &fds, Place::default())?;
     drop(near);
     while let Some((pid, code)) = namespace::reap()? {
         if pid == child.pid {
