@@ -56,6 +56,7 @@ pub(crate) const TIMES: u64 = token::OTHERS + 5;
 pub(crate) const STAMPS: u64 = token::OTHERS + 6;
 pub(crate) const SUCCESSOR: u64 = token::OTHERS + 7;
 pub(crate) const WATCHER: u64 = token::OTHERS + 8;
+pub(crate) const SPARE: u64 = token::OTHERS + 9;
 /// Signals read in one lap at most.
 const SIGNALS_AT_ONCE: u32 = 64;
 /// Most cgroups removed in one lap, a few milliseconds' work.
@@ -513,7 +514,7 @@ impl Init {
         match happening.token {
             SIGNALS => self.signals_came(),
             CONTROL => self.accept(),
-            sys::kernel::TIMER | LOADER | WALL | TIMES | SUCCESSOR => {}
+            sys::kernel::TIMER | LOADER | WALL | TIMES | SUCCESSOR | SPARE => {}
             STAMPS => self.stamps_written(),
             LOGGER => self.logger_started(),
             WATCHER => self.watcher_came(),

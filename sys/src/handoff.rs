@@ -28,13 +28,29 @@ pub struct Named {
 /// # Errors
 /// No descriptor or no memory to be had.
 pub fn seal(name: &str, bytes: &[u8]) -> Result<OwnedFd> {
+    let mut file = blank(name)?;
+    file.write_all(bytes).cannot("write", name)?;
+    close(&file)?;
+    Ok(file.into())
+}
+
+/// A file in memory that somebody else may write before it is [closed](close).
+///
+/// # Errors
+/// No descriptor to be had.
+pub fn blank(name: &str) -> Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = rustix::fs::memfd_create(name, flags).cannot("make", name)?;
-    let mut file = File::from(fd);
-    file.write_all(bytes).cannot("write", name)?;
+    Ok(File::from(fd))
+}
+
+/// Nobody can change it any more.
+///
+/// # Errors
+/// It was closed before, or is not from [`blank`].
+pub fn close(file: &File) -> Result<()> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals).cannot("seal", name)?;
-    Ok(file.into())
+    rustix::fs::fcntl_add_seals(file, seals).cannot("seal", "what is handed over")
 }
 
 /// The bytes of [`seal`], wherever somebody has read before.
