@@ -1,5 +1,5 @@
-//! What `rinit` and `rinit-helper` agree on, beside the errand of an executor (`rootspec::setup`) and what a watcher is
-//! told (`watch/link.rs`).
+//! What `rinit` and `rinit-helper` agree on, beside the errand of an executor (`rootspec::setup`), that of a mounter
+//! (`rootspec::mounting`) and what a watcher is told (`watch/link.rs`).
 
 /// Makes itself what a unit asks for and becomes its program: followed by two descriptors.
 pub(crate) const EXEC: &str = "exec";

@@ -27,6 +27,7 @@
 //! | `settings` | the settings of `rinit` |
 //! | `logs` | what PID 1 tells its logger |
 //! | `record` | one record of a log as a line of text |
+//! | `mounting` | what mounting a file system means, as words for `rinit` |
 //! | `setup` | what the executor of `rinit` does between PID 1 and a program |
 //! | `protocol` | the messages of both control sockets |
 //! | `samples` | stored formats as their first version has them; they are read for ever |
@@ -47,6 +48,7 @@ pub mod limine;
 pub mod lint;
 pub mod logs;
 pub mod meta;
+pub mod mounting;
 mod nearest;
 pub mod over;
 pub mod path_text;

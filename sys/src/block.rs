@@ -105,6 +105,15 @@ pub fn node_of(name: &str) -> PathBuf {
     Path::new("/dev").join(name.replace('!', "/"))
 }
 
+/// Major and minor number of a device node, or of what a link leads to; `None`: it is no block device.
+#[must_use]
+pub fn number_of(node: impl AsRef<Path>) -> Option<(u32, u32)> {
+    let found = rustix::fs::stat(node.as_ref()).ok()?;
+    let is_block = rustix::fs::FileType::from_raw_mode(found.st_mode).is_block_device();
+    let number = found.st_rdev;
+    is_block.then(|| (rustix::fs::major(number), rustix::fs::minor(number)))
+}
+
 /// Lists the block devices below `class` (`/sys/class/block`), sorted by name. Devices that vanish meanwhile are left
 /// out.
 ///

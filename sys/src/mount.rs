@@ -8,8 +8,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use linux_raw_sys::general::{
-    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_SIZE_VER0, mount_attr,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_SIZE_VER0, MOUNT_ATTR_STRICTATIME, mount_attr,
 };
 use rustix::fs::CWD;
 use rustix::mount::{
@@ -43,6 +44,10 @@ impl Attributes {
 
     /// Reading leaves no trace.
     pub const NO_ATIME: Self = Self(MOUNT_ATTR_NOATIME as u64);
+    /// Reading a folder leaves no trace.
+    pub const NO_DIR_ATIME: Self = Self(MOUNT_ATTR_NODIRATIME as u64);
+    /// Reading always leaves a trace.
+    pub const STRICT_ATIME: Self = Self(MOUNT_ATTR_STRICTATIME as u64);
 
     /// These and those.
     #[must_use]
@@ -334,6 +339,33 @@ pub fn receive_only(path: impl AsRef<Path>) -> Result<()> {
     rustix::mount::mount_change(path.as_ref(), flags).cannot("separate", path)
 }
 
+/// Says how mount events travel between the mount at `path` and its copies, in mount(8)'s words: `shared`, `slave`,
+/// `private`, `unbindable`, and the same with an `r` in front for everything below it too.
+///
+/// # Errors
+/// It is no such word, or `path` is no mount.
+pub fn propagate(path: impl AsRef<Path>, word: &str) -> Result<()> {
+    let (plain, below) = match word.strip_prefix('r') {
+        Some(plain) => (plain, MountPropagationFlags::REC),
+        None => (word, MountPropagationFlags::empty()),
+    };
+    let flag = match plain {
+        "shared" => MountPropagationFlags::SHARED,
+        "slave" => MountPropagationFlags::DOWNSTREAM,
+        "private" => MountPropagationFlags::PRIVATE,
+        "unbindable" => MountPropagationFlags::UNBINDABLE,
+        _ => {
+            return Err(SysError::invalid(
+                "make",
+                path,
+                format!("{word} is unknown"),
+            ));
+        }
+    };
+    rustix::mount::mount_change(path.as_ref(), flag | below)
+        .cannot("change the propagation of", path)
+}
+
 /// Moves a mount to another place.
 ///
 /// # Errors
@@ -353,6 +385,8 @@ pub enum Unmount {
     Now,
     /// Out of sight at once, gone when its last user is.
     Detach,
+    /// Though what is on its way to a server gets lost.
+    Force,
 }
 
 /// Takes away the mount at `path`, which may not be a link.
@@ -363,6 +397,7 @@ pub fn unmount(path: impl AsRef<Path>, how: Unmount) -> Result<()> {
     let flags = match how {
         Unmount::Now => UnmountFlags::NOFOLLOW,
         Unmount::Detach => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
+        Unmount::Force => UnmountFlags::NOFOLLOW | UnmountFlags::FORCE,
     };
     rustix::mount::unmount(path.as_ref(), flags).cannot("unmount", path)
 }
@@ -375,6 +410,8 @@ fn classic(attributes: Attributes) -> MountFlags {
         (Attributes::NO_EXEC, MountFlags::NOEXEC),
         (Attributes::NO_SYMFOLLOW, MountFlags::NOSYMFOLLOW),
         (Attributes::NO_ATIME, MountFlags::NOATIME),
+        (Attributes::NO_DIR_ATIME, MountFlags::NODIRATIME),
+        (Attributes::STRICT_ATIME, MountFlags::STRICTATIME),
     ];
     let mut flags = MountFlags::empty();
     for (attribute, flag) in pairs {

@@ -19,6 +19,15 @@ pub fn now() -> u64 {
     seconds.saturating_mul(1000).saturating_add(millis)
 }
 
+/// Milliseconds as the kernel's calls take them; what is too long is the longest there is.
+pub(crate) fn span(millis: u64) -> rustix::event::Timespec {
+    rustix::event::Timespec {
+        tv_sec: i64::try_from(millis.div_euclid(1000)).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(millis.rem_euclid(1000))
+            .map_or(0, |rest| rest.saturating_mul(1_000_000)),
+    }
+}
+
 /// A timer that becomes readable at its deadline.
 #[derive(Debug)]
 pub struct Timer {

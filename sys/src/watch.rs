@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
 use crate::error::{Cannot, Result, SysError};
@@ -42,6 +43,31 @@ impl Watch {
         let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         inotify::add_watch(&self.0, dir, what | WatchFlags::ONLYDIR).cannot("watch", dir)?;
         Ok(())
+    }
+
+    /// Watches for new names in a folder, not for the contents of its files.
+    ///
+    /// # Errors
+    /// It is absent, or may not be read.
+    pub fn add_names(&self, dir: impl AsRef<Path>) -> Result<()> {
+        let dir = dir.as_ref();
+        let what = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        inotify::add_watch(&self.0, dir, what).cannot("watch", dir)?;
+        Ok(())
+    }
+
+    /// Waits until something has changed, for so many milliseconds at most. True: something has, and [`Watch::wait`] says
+    /// at once what.
+    ///
+    /// # Errors
+    /// None that the kernel documents for this use.
+    pub fn wait_within(&self, millis: u64) -> Result<bool> {
+        let fds = &mut [PollFd::new(&self.0, PollFlags::IN)];
+        match rustix::event::poll(fds, Some(&crate::timer::span(millis))) {
+            Ok(count) => Ok(count > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(SysError::new("watch", "folders", error)),
+        }
     }
 
     /// Waits until something has changed, and says what: all that has been told by then.
@@ -89,5 +115,18 @@ mod tests {
             found.extend(watch.wait().unwrap());
         }
         assert!(found.contains(&Changed::File("a".into())));
+    }
+
+    #[test]
+    fn new_names_are_told_and_a_wait_ends_without_them() {
+        let dir = TestDir::new("names");
+        std::fs::write(dir.join("a"), b"x").unwrap();
+        let watch = Watch::new().unwrap();
+        watch.add_names(dir.path()).unwrap();
+        std::fs::write(dir.join("a"), b"y").unwrap();
+        assert!(!watch.wait_within(1).unwrap());
+        std::os::unix::fs::symlink("a", dir.join("b")).unwrap();
+        assert!(watch.wait_within(60_000).unwrap());
+        assert_eq!(watch.wait().unwrap(), [Changed::File("b".into())]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use rootspec::mounting;
 use rootspec::plan::{
     Ask, BOOT_BAD, Container, Exec, NotifyFrom, Output, Ready, Reload, Unit, Work,
 };
@@ -107,7 +108,9 @@ impl<K: Kernel> Hands<K> {
         }
         self.group(start);
         self.prepare(start, &mut job)?;
-        if !job.by_helper {
+        if let Some(errand) = mounting::errand(&job.argv) {
+            job.executor = Some(mounter(errand));
+        } else if !job.by_helper {
             job.executor = executor(start.unit, start.exec, &job)?;
         }
         let ready = match (start.role, &start.unit.ready) {
@@ -396,6 +399,15 @@ fn asker(ask: &Ask) -> Vec<String> {
             let own = [sys::helper::NAME, roles::ASK].map(str::to_owned);
             own.into_iter().chain(words.iter().cloned()).collect()
         }
+    }
+}
+
+/// Our helper in another role, which tells what went wrong as an executor does. The unit's sandbox is not for us.
+fn mounter(errand: Vec<u8>) -> Executor {
+    Executor {
+        role: mounting::ROLE.to_owned(),
+        errand,
+        own_pids: false,
     }
 }
 

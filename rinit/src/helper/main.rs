@@ -6,6 +6,7 @@
 //! | `exec` | the executor: what a process of a unit does to itself before it becomes the program |
 //! | `ask` | one question to a unit |
 //! | `watch` | paths that start units |
+//! | `mounts` | file systems, swap areas, devices that are waited for |
 //!
 //! PID 1 holds this file open from its start on (`sys::helper`), so both are of one version even while a package manager
 //! exchanges them. What they agree on is in `roles.rs`.
@@ -13,19 +14,24 @@
 
 mod ask;
 mod exec;
+mod mounts;
 #[path = "../roles.rs"]
 mod roles;
 mod watch;
+#[path = "../words.rs"]
+mod words;
 
 use std::io::Write;
 use std::process::ExitCode;
+
+use rootspec::mounting;
 
 const USAGE: &str = "rinit-helper does for rinit what it may not do itself: only rinit starts it.
 
 Usage: rinit-helper --version
 ";
 
-/// Exit code of an executor that could not become its program: the one shells use for that.
+/// Exit code of what could not do its errand, which has been reported: the one shells use for that.
 const NOT_STARTED: u8 = 127;
 
 fn main() -> ExitCode {
@@ -40,6 +46,10 @@ fn main() -> ExitCode {
                 executor.run();
                 ExitCode::from(NOT_STARTED)
             }
+            None => usage(),
+        },
+        [mounting::ROLE, errand, report] => match mounts::Mounter::take_over(errand, report) {
+            Some(mounter) => named(|| ExitCode::from(if mounter.run() { 0 } else { NOT_STARTED })),
             None => usage(),
         },
         [roles::ASK, question @ ..] => named(|| ExitCode::from(ask::run(question))),

@@ -159,8 +159,21 @@ impl Core {
         match record.state {
             State::Up if role == Role::Helper => self.reload_not_started(unit, why),
             State::Starting(_) | State::Up => self.run_over(unit, Over::Trouble, why),
-            State::Stopping(stage) => self.stop_goes_on(unit, stage),
+            State::Stopping(stage) => {
+                self.not_asked(unit, stage, why);
+                self.stop_goes_on(unit, stage);
+            }
             State::Down | State::Waiting | State::Backoff | State::Failed => {}
+        }
+    }
+
+    /// A command that should have asked it to end could not do so. Of a service the signal does it, but of a oneshot
+    /// nothing else would tell: a file system that is still mounted is not down.
+    fn not_asked(&mut self, unit: UnitId, stage: Stage, why: String) {
+        let oneshot = matches!(self.unit(unit).work, Work::Oneshot(_));
+        let record = self.records.at_mut(unit);
+        if let (Stage::Command(_), true, Some(Next::Down(_))) = (stage, oneshot, &record.next) {
+            record.next = Some(Next::Failed(why));
         }
     }
 

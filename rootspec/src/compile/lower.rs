@@ -25,7 +25,7 @@ const CPU_PERIOD: u64 = 100_000;
 
 /// The unit without its dependencies.
 pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
-    let oneshot = file.kind == Kind::Oneshot;
+    let oneshot = matches!(file.kind, Kind::Oneshot | Kind::Mount | Kind::Swap);
     let ready = super::ready::lower(
         &file.ready,
         file.health.as_ref().map(toml::Spanned::get_ref),
@@ -42,7 +42,8 @@ pub(super) fn lower(name: &UnitName, file: &UnitFile) -> Unit {
         ties: Box::default(),
         conditions: super::condition::lower(file),
         ready,
-        start_timeout: file.ready.timeout.map_or(patience, |t| t.0),
+        start_timeout: super::mounts::start_timeout(file)
+            .unwrap_or_else(|| file.ready.timeout.map_or(patience, |t| t.0)),
         restart: restart(&file.restart, oneshot),
         conduct: super::conduct::lower(file),
         stop_signal: file.stop.signal.0,
@@ -86,6 +87,7 @@ fn work(file: &UnitFile) -> Work {
         }
         (kind @ (Kind::Service | Kind::Oneshot), Some(exec), _) => {
             commands(exec.get_ref(), &mut around);
+            super::mounts::await_devices(file, &mut around);
             around.notify = super::ready::notify(file, around.reload.as_ref());
             let sandbox = file.sandbox.as_ref().map(toml::Spanned::get_ref);
             around.setup = super::setup::lower(exec.get_ref(), sandbox, &around.dirs).map(Box::new);
@@ -95,6 +97,10 @@ fn work(file: &UnitFile) -> Work {
             } else {
                 Work::Service(exec)
             }
+        }
+        (Kind::Mount | Kind::Swap, _, _) => {
+            super::mounts::lower(file, &mut around);
+            Work::Oneshot(Box::new(around))
         }
         // The reader refuses services without [exec] and containers without [container].
         (Kind::Group | Kind::Service | Kind::Oneshot | Kind::Container, _, _) => Work::Group,

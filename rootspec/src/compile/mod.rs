@@ -12,6 +12,7 @@
 //! | `condition` | what must be so when it starts |
 //! | `ready`, `care`, `conduct` | when it is ready, whether it is well, how it ends |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
+//! | `mounts` | mounts, swap and devices to the work of `rinit-helper mount`; paths to needs
 //! | `setup` | attributes of its processes to the work of the executor |
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
@@ -23,6 +24,7 @@ mod edge;
 mod gather;
 mod graph;
 mod lower;
+mod mounts;
 mod problem;
 mod ready;
 mod sandbox;
@@ -167,6 +169,7 @@ impl Files {
             .collect();
         let mut drafts = gathered.drafts;
         add_default_needs(&mut drafts);
+        mounts::connect(&mut drafts);
         enable(&mut drafts, &gathered.enabled, &mut problems);
         self.install(&mut drafts, &mut problems);
         graph::follow_names(&mut drafts);
@@ -199,6 +202,7 @@ impl Files {
                 for other in names {
                     let known = |source: &Source| source.name == *other.get_ref();
                     if drafts.contains_key(other.get_ref()) {
+                        let says = draft.wanted(says);
                         links.push((other.get_ref().clone(), says, draft.name.clone()));
                     } else if !self.sources.iter().any(known) {
                         // One that is there and unusable has a problem of its own.
@@ -244,6 +248,14 @@ impl Draft {
         }
     }
 
+    /// How those that want it do so: what they cannot do without they need.
+    fn wanted(&self, says: Says) -> Says {
+        match says {
+            Says::Wants if mounts::is_vital(&self.parsed) => Says::Needs,
+            says => says,
+        }
+    }
+
     /// Adds what another file says about it.
     fn add(&mut self, says: Says, to: UnitName) {
         self.edges.push(Edge {
@@ -264,7 +276,7 @@ fn add_default_needs(drafts: &mut Drafts) {
     }
     for draft in drafts
         .values_mut()
-        .filter(|d| d.parsed.default_deps && d.name != basic)
+        .filter(|d| d.parsed.needs_basic() && d.name != basic)
     {
         draft.add(Says::Needs, basic.clone());
     }
@@ -272,8 +284,9 @@ fn add_default_needs(drafts: &mut Drafts) {
 
 fn enable(drafts: &mut Drafts, enabled: &[Enabled], problems: &mut Vec<Problem>) {
     for link in enabled {
+        let says = drafts.get(&link.unit).map(|unit| unit.wanted(Says::Wants));
         match drafts.get_mut(&link.group) {
-            Some(group) => group.add(Says::Wants, link.unit.clone()),
+            Some(group) => group.add(says.unwrap_or(Says::Wants), link.unit.clone()),
             None => {
                 let words = format!(
                     "{} is enabled in the group {}, which does not exist: remove this file",

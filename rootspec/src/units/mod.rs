@@ -10,6 +10,7 @@
 //! | `fdstore` | descriptors that it leaves for its next run |
 //! | `path` | what happens in the file system and starts a unit |
 //! | `timer` | when a unit is started by time |
+//! | `mount` | file systems and swap areas |
 //! | `attributes` | what a process is born with: limits, priorities, CPUs |
 //! | `ready` | when a unit is ready |
 //! | `care` | whether a unit that is up is well |
@@ -29,6 +30,7 @@ mod fdstore;
 mod fill;
 mod layers;
 mod listen;
+mod mount;
 mod path;
 mod read;
 mod ready;
@@ -55,6 +57,8 @@ pub use fdstore::{FdStore, Keep};
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
+pub(crate) use mount::is_place;
+pub use mount::{Mount, Swap};
 pub use path::Path;
 pub(crate) use read::octal;
 pub use read::{parse, read};
@@ -89,9 +93,8 @@ pub struct UnitFile {
     /// Where to read more.
     #[serde(default)]
     pub docs: Vec<String>,
-    /// Needs the unit `basic` first, if there is one.
-    #[serde(default = "yes")]
-    pub default_deps: bool,
+    /// Needs the unit `basic` first, if there is one; the default is yes, but for mounts and swap.
+    pub default_deps: Option<bool>,
     /// It stays up when its command has ended well; the default is so for a oneshot.
     pub remain: Option<bool>,
     /// What keeps it up.
@@ -165,10 +168,19 @@ pub struct UnitFile {
     pub path: Vec<Path>,
     /// The container it is.
     pub container: Option<Spanned<Container>>,
+    /// The file system that it mounts.
+    pub mount: Option<Spanned<Mount>>,
+    /// The area to swap to.
+    pub swap: Option<Spanned<Swap>>,
 }
 
-fn yes() -> bool {
-    true
+impl UnitFile {
+    /// Whether it needs the unit `basic`. What that may rest on does not.
+    #[must_use]
+    pub fn needs_basic(&self) -> bool {
+        self.default_deps
+            .unwrap_or(!matches!(self.kind, Kind::Mount | Kind::Swap))
+    }
 }
 
 /// What a unit is.
@@ -184,6 +196,10 @@ pub enum Kind {
     Group,
     /// An OCI container.
     Container,
+    /// A file system in its place.
+    Mount,
+    /// An area to swap to.
+    Swap,
 }
 
 /// What keeps a service up.
@@ -268,6 +284,12 @@ pub struct Deps {
     pub reload_with: Vec<Spanned<UnitName>>,
     /// Further names that other units may use for this one.
     pub provides: Vec<Spanned<UnitName>>,
+    /// Paths: it needs the mounts on the way to them.
+    pub mounts: Vec<Spanned<String>>,
+    /// Paths: it wants the mounts on the way to them.
+    pub mounts_optional: Vec<Spanned<String>>,
+    /// Devices that must be there when it starts.
+    pub devices: Vec<Spanned<String>>,
 }
 
 /// `[install]`

@@ -50,6 +50,9 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
         let words = format!("schema {schema} is not known here, this version reads {SCHEMA}");
         say(unit.schema.span(), &words);
     }
+    for (span, words) in wrong_mount(unit) {
+        say(span, &words);
+    }
     let exec_span = unit.exec.as_ref().map(toml::Spanned::span);
     let container_span = unit.container.as_ref().map(toml::Spanned::span);
     match (unit.kind, exec_span, container_span) {
@@ -96,7 +99,8 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
             }
         }
     }
-    if let (Some(sandbox), Kind::Group | Kind::Container) = (&unit.sandbox, unit.kind) {
+    let bare = !matches!(unit.kind, Kind::Service | Kind::Oneshot);
+    if let (Some(sandbox), true) = (&unit.sandbox, bare) {
         say(
             sandbox.span(),
             "only a service or oneshot has a [sandbox]: a container's is in its bundle",
@@ -129,6 +133,46 @@ fn inconsistencies(layers: &Layers, unit: &UnitFile) -> Vec<Spot> {
     wrong
 }
 
+/// What is wrong with file systems, swap areas and devices, as far as the kind of the unit tells.
+fn wrong_mount(unit: &UnitFile) -> Vec<(Range<usize>, String)> {
+    let mut wrong = Vec::new();
+    let tables = [
+        (Kind::Mount, "mount", unit.mount.as_ref().map(Spanned::span)),
+        (Kind::Swap, "swap", unit.swap.as_ref().map(Spanned::span)),
+    ];
+    for (kind, name, table) in tables {
+        match (unit.kind == kind, table) {
+            (true, None) => wrong.push((
+                0..0,
+                format!("a {name} needs a [{name}] table with what = \"LABEL=data\" or the like"),
+            )),
+            (false, Some(span)) => {
+                wrong.push((span, format!("a [{name}] table needs kind = \"{name}\"")));
+            }
+            _ => {}
+        }
+        let commands = unit.exec.as_ref().map(Spanned::span);
+        let commands = commands.or_else(|| unit.container.as_ref().map(Spanned::span));
+        if let (true, Some(span)) = (unit.kind == kind, commands) {
+            let words = format!("a {name} runs no commands: put them into a unit that it needs");
+            wrong.push((span, words));
+        }
+    }
+    if let (Some(device), Kind::Group | Kind::Container) = (unit.deps.devices.first(), unit.kind) {
+        let words = "a group or container waits for no device: let it need a oneshot that does";
+        wrong.push((device.span(), words.to_owned()));
+    }
+    let deps = &unit.deps;
+    let paths = [&deps.mounts, &deps.mounts_optional, &deps.devices];
+    for path in paths.into_iter().flatten() {
+        if path.get_ref() != "/" && !super::is_place(path.get_ref()) {
+            let words = "expected an absolute path, without a / at its end";
+            wrong.push((path.span(), words.to_owned()));
+        }
+    }
+    wrong
+}
+
 /// What is wrong with the tables that say whether it is well.
 fn wrong_care(unit: &UnitFile) -> Vec<(Range<usize>, String)> {
     let mut wrong = Vec::new();
@@ -141,7 +185,7 @@ fn wrong_care(unit: &UnitFile) -> Vec<(Range<usize>, String)> {
     }
     if let Some(health) = &unit.health {
         wrong.extend(health.get_ref().wrong(health.span()));
-        if let Kind::Group | Kind::Oneshot = unit.kind {
+        if !matches!(unit.kind, Kind::Service | Kind::Container) {
             let words = "only a service or container can be asked: leave this table out";
             wrong.push((health.span(), words.to_owned()));
         }
@@ -234,6 +278,11 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
     let paths: usize = unit.path.iter().map(super::Path::count).sum();
     if paths > super::path::MOST {
         wrong.push(("path".to_owned(), "expected at most 32 paths in all"));
+    }
+    let mount = unit.mount.as_ref().map(|mount| mount.get_ref().wrong());
+    let swap = unit.swap.as_ref().map(|swap| swap.get_ref().wrong());
+    for (key, words) in mount.into_iter().chain(swap).flatten() {
+        wrong.push((key.to_owned(), words));
     }
     let dirs = &unit.dirs;
     for (key, names) in [

@@ -135,8 +135,8 @@ impl Ready {
             wrong.push((place.clone(), words));
         }
         let fits = match (kind, mode) {
-            (Kind::Oneshot, Some(mode)) if mode != ReadyMode::Exit => {
-                Some("a oneshot is ready when its commands have ended: leave this out")
+            (Kind::Oneshot | Kind::Mount | Kind::Swap, Some(mode)) if mode != ReadyMode::Exit => {
+                Some("a oneshot or mount is ready when its commands have ended: leave this out")
             }
             (
                 Kind::Container,

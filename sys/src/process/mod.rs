@@ -19,12 +19,12 @@ mod stack;
 
 use std::ffi::{CString, c_char};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::AtomicI32;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
 
@@ -601,10 +601,7 @@ pub fn is_ours(pid: u32) -> bool {
 #[must_use]
 pub fn has_ended(process: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&process, PollFlags::IN)];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let now = crate::timer::span(0);
     rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
 }
 
@@ -719,12 +716,54 @@ pub fn become_program(command: &mut Command, output: File) -> SysError {
 /// or no copy could be made. For system calls that may hang on a dead disk or server.
 pub fn limited(millis: u64, work: impl FnOnce() -> u8) -> Option<u8> {
     let worker = fork_worker(move |_| work()).ok()?;
-    let timeout = Timespec {
-        tv_sec: i64::try_from(millis.div_euclid(1000)).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(millis.rem_euclid(1000))
-            .ok()?
-            .saturating_mul(1_000_000),
+    ended(&worker, millis)
+}
+
+/// As [`limited`], of work that may start programs and says in words why it failed. What takes too long is killed together
+/// with those programs.
+///
+/// # Errors
+/// Those words; it took longer and was killed, or no copy could be made.
+pub fn limited_words(
+    millis: u64,
+    work: impl FnOnce() -> std::result::Result<(), String>,
+) -> std::result::Result<(), String> {
+    // A group of its own: the programs belong to it.
+    let grouped = || {
+        rustix::process::setpgid(None, None).ok();
+        work()
     };
+    let tell = move |mut output: File| match grouped() {
+        Ok(()) => 0,
+        Err(words) => {
+            // What fits into the pipe is written at once; the rest of a longer story is not worth waiting for.
+            let end = words.len().min(WORDS);
+            output
+                .write_all(words.as_bytes().get(..end).unwrap_or_default())
+                .ok();
+            1
+        }
+    };
+    let mut worker = fork_worker(tell).map_err(|error| crate::chain(&error))?;
+    match ended(&worker, millis) {
+        Some(0) => Ok(()),
+        Some(_) => {
+            let mut words = Vec::new();
+            worker.output.read_to_end(&mut words).ok();
+            Err(String::from_utf8_lossy(&words).into_owned())
+        }
+        None => {
+            // It has not been collected, so its number is still its own.
+            signal_session(worker.pid, libc::SIGKILL);
+            let seconds = millis.div_ceil(1000);
+            Err(format!("it was not done within {seconds} s"))
+        }
+    }
+}
+
+/// How a copy has ended; `None`: not in time, so it was killed.
+fn ended(worker: &Worker, millis: u64) -> Option<u8> {
+    let timeout = crate::timer::span(millis);
     let mut fds = [PollFd::new(&worker.pidfd, PollFlags::IN)];
     let ended = rustix::event::poll(&mut fds, Some(&timeout)).is_ok_and(|count| count > 0);
     if !ended {

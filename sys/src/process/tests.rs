@@ -204,10 +204,7 @@ fn settle_all(flight: &mut Flight) -> Wait {
     loop {
         super::settle();
         let mut fds = [PollFd::new(&flight.report, PollFlags::IN)];
-        let timeout = Timespec {
-            tv_sec: 10,
-            tv_nsec: 0,
-        };
+        let timeout = crate::timer::span(10_000);
         // Whatever happens to the child must wake us.
         assert_eq!(rustix::event::poll(&mut fds, Some(&timeout)).unwrap(), 1);
         let found = flight.poll().unwrap();

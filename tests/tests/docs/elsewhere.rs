@@ -126,7 +126,9 @@ impl Keys {
         let plain = path
             .chars()
             .all(|c| c.is_ascii_lowercase() || "._".contains(c));
-        let is_path = plain && !table.is_empty() && path.contains('.');
+        // There are tables whose names targets of systemd have too.
+        let is_path =
+            plain && !table.is_empty() && path.contains('.') && !path.ends_with(".target");
         is_path && self.tables.contains_key(table) || span.contains(" = ")
     }
 
@@ -155,6 +157,8 @@ impl Keys {
                 "",
                 "[exec]\nstart = \"/x\"\n",
                 "[container]\nbundle = \"/x\"\n",
+                "[mount]\nwhat = \"/x\"\nwhere = \"/m\"\n",
+                "[swap]\nwhat = \"/x\"\n",
             ]
             .map(|rest| format!("schema = 1\n{line}\n{rest}"))
             .to_vec(),

@@ -14,7 +14,9 @@ use tests::tier::Outcome;
 /// A key that no table will ever have.
 const NO_KEY: &str = "zzzzzzzzzzzz";
 /// Keys that a table must have, so that another one of it can be shown.
-const MUST: [(&str, &[&str]); 9] = [
+const MUST: [(&str, &[&str]); 11] = [
+    ("mount", &["what = \"/x\"", "where = \"/m\""]),
+    ("swap", &["what = \"/x\""]),
     ("exec", &["start = \"/x\""]),
     ("container", &["bundle = \"/b\""]),
     ("socket", &["listen = \"stream:/s\""]),
@@ -177,7 +179,9 @@ pub(crate) fn unit(table: &str, lines: &[String]) -> String {
             format!("{schema}{inside}\n[exec]\n{exec}\n")
         }
         "exec" => format!("schema = 1\n[exec]\n{inside}\n"),
-        "container" => format!("schema = 1\nkind = \"container\"\n[container]\n{inside}\n"),
+        "container" | "mount" | "swap" => {
+            format!("schema = 1\nkind = \"{table}\"\n[{table}]\n{inside}\n")
+        }
         "socket" | "timer" | "path" => {
             format!("schema = 1\n[exec]\n{exec}\n[[{table}]]\n{inside}\n")
         }

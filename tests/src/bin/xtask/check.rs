@@ -35,6 +35,7 @@ const KERNEL_TESTS: &[&str] = &[
     "ties",
     "rules",
     "paths",
+    "mounts",
     "boot_plan",
     "apply",
     "stage",
