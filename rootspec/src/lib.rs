@@ -18,6 +18,7 @@
 //! | `report` | the boot report: what the boot stage chose, and why |
 //! | `units` | the schema of one file in `/etc/rinit`, its values and its error messages |
 //! | `compile` | unit files to a boot plan: dependencies resolved, cycles and gaps named |
+//! | `fstab` | lines of `/etc/fstab` as units |
 //! | `lint` | what looks wrong although it can be compiled |
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
@@ -41,6 +42,7 @@ pub mod civil;
 pub mod cmdline;
 pub mod compile;
 pub mod etc;
+pub mod fstab;
 pub mod held;
 pub mod id;
 pub mod kept;

@@ -119,6 +119,8 @@ pub const GROUP_DIRS: [&str; 3] = [
     "/run/rinit/groups",
     "/usr/lib/rinit/groups",
 ];
+/// File systems and swap areas as all distributions name them, fstab(5).
+pub const FSTAB: &str = "/etc/fstab";
 /// The settings of `rinit` itself.
 pub const SETTINGS: &str = "/etc/rinit/rinit.toml";
 /// The boot plan as it was kept after a good boot; on the shared `@var`, which is there in every mode that keeps anything.

@@ -38,6 +38,7 @@ fn main() -> std::process::ExitCode {
             ),
             test("a_swap_area_is_used_while_its_unit_is_up", swap),
             test("the_end_leaves_a_clean_file_system", end),
+            test("lines_of_fstab_are_mounted_and_bad_ones_hold_nobody", fstab),
         ],
     )
 }
@@ -372,5 +373,53 @@ fn end() -> Result<Outcome> {
     let content =
         run::output(run::command("debugfs", ["-R", "cat last"]).arg(disk.folder.join("image")))?;
     ensure!(content.contains("bye"), "{content}");
+    Ok(Outcome::Passed)
+}
+
+fn fstab() -> Result<Outcome> {
+    let disk = Disk::ext4()?;
+    let lines = format!(
+        "/dev/root / ext4 defaults 0 1\n\
+         {} /srv/my\\040data auto noatime 0 2\n\
+         /srv/my\\040data/www /www none bind,ro\n\
+         tmpfs /small tmpfs size=1M,mode=0700\n\
+         LABEL=gone /gone ext4 x-systemd.device-timeout=1s 0 0\n\
+         LABEL=later /later ext4 nofail,x-systemd.device-timeout=1s 0 0\n\
+         LABEL=never /never ext4 noauto 0 0\n\
+         UUID=1 relative ext4 defaults 0 0\n",
+        disk.node()
+    );
+    let basic = "schema = 1\nkind = \"group\"\ndefault_deps = false\n";
+    let login = "[exec]\nstart = [\"/bin/busybox\", \"sleep\", \"100000\"]\n";
+    let early = "kind = \"oneshot\"\ndefault_deps = false\n\
+                 [deps]\nmounts = [\"/srv/my data/www\"]\nbefore = [\"mount:www\"]\n\
+                 [exec]\nstart = [\"/bin/sh\", \"-c\", \"cd '/srv/my data' && mkdir www && echo x > www/x\"]\n";
+    let mut inside = Inside::start_with(&[("early", early), ("login", login)], |recipe| {
+        recipe
+            .text("/etc/fstab", &lines)
+            .text("/etc/rinit/services/basic.toml", basic)
+            .mounts(Mounts::Disks)
+    })?;
+    for (unit, state) in [
+        ("mount:srv:my_20data", "up"),
+        ("mount:www", "up"),
+        ("mount:small", "up"),
+        ("mount:gone", "failed"),
+        ("mount:later", "failed"),
+        ("mount:never", "down"),
+        ("basic", "up"),
+        ("login", "up"),
+    ] {
+        is(&inside, unit, state)?;
+    }
+    ensure!(inside.read("/www/x")? == "x\n");
+    let line = mounted(&inside, "/small")?.context("nothing is mounted")?;
+    ensure!(line.contains("size=1024k"), "{line}");
+    inside
+        .ns
+        .console
+        .expect("/etc/fstab:8:8: expected an absolute path", SOON)?;
+    inside.call("Power", &json!({ "action": "poweroff" }))?;
+    ensure!(inside.ns.wait_end(SOON)? == End::PowerOff);
     Ok(Outcome::Passed)
 }

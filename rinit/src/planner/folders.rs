@@ -17,6 +17,8 @@ pub(crate) struct Places {
     pub(crate) groups: Vec<String>,
     /// The folder of `passwd` and `group`.
     pub(crate) accounts: String,
+    /// File systems; none: only unit files are looked at.
+    pub(crate) fstab: Option<String>,
     /// A boot needs a group to start; a folder to be checked need not have one.
     pub(crate) boots: bool,
 }
@@ -27,6 +29,7 @@ impl Default for Places {
             units: paths::UNIT_DIRS.map(str::to_owned).to_vec(),
             groups: paths::GROUP_DIRS.map(str::to_owned).to_vec(),
             accounts: "/etc".to_owned(),
+            fstab: Some(paths::FSTAB.to_owned()),
             boots: true,
         }
     }
@@ -44,6 +47,7 @@ impl Places {
             units: dirs.to_vec(),
             groups: groups.collect(),
             accounts: "/etc".to_owned(),
+            fstab: None,
             boots: false,
         }
     }

@@ -9,6 +9,7 @@ use rootspec::settings::Settings;
 use crate::accounts::{self, Accounts};
 use crate::filter;
 use crate::folders::{self, FILE, Places};
+use crate::fstab;
 use crate::reader::Reader;
 use crate::settings;
 
@@ -73,6 +74,10 @@ pub(crate) fn gather(places: &Places, facts: Facts) -> Gathered {
         Settings::default()
     });
     let mut files = folders::read(places, facts, &mut reader, &mut problems);
+    if let Some(path) = &places.fstab {
+        let late = &settings.default_group;
+        fstab::add(&mut files, (path, late), &mut reader, &mut problems);
+    }
     let mut compiled = files.compile();
     if places.boots && compiled.plan.find(&settings.default_group).is_none() {
         // The rest stays usable, so that a snapshot on trial can still be rejected.
@@ -114,6 +119,7 @@ mod tests {
             units: vec![dir.display().to_string()],
             groups: Vec::new(),
             accounts: dir.display().to_string(),
+            fstab: None,
             boots: true,
         };
         let text = "schema = 1\nkind = \"group\"\n";
@@ -145,6 +151,7 @@ mod tests {
             units: vec![at("etc"), at("usr")],
             groups: vec![at("groups")],
             accounts: at("etc"),
+            fstab: None,
             boots: true,
         };
         let plan = gather(&places, Facts::default()).into_kept().plan;

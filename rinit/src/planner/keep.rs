@@ -113,6 +113,7 @@ mod tests {
                 units: vec![self.at("etc"), self.at("run"), self.at("usr")],
                 groups: vec![self.at("groups")],
                 accounts: self.at("etc"),
+                fstab: Some(self.at("etc/fstab")),
                 boots: true,
             }
         }
@@ -191,6 +192,23 @@ mod tests {
                 fs::write(format!("{dir}/10-x.toml"), dice.one_of(&LINES)).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn a_line_of_fstab_that_comes_goes_or_changes_is_seen() {
+        let tree = Tree::new("fstab");
+        tree.keep();
+        assert!(tree.reuse().is_ok());
+        for text in ["/dev/a /a ext4\n", "/dev/a /b ext4\n"] {
+            tree.write("etc/fstab", text);
+            assert!(tree.reuse().unwrap_err().ends_with("has changed"));
+            tree.keep();
+            let kept = Kept::from_bytes(&tree.reuse().unwrap()).unwrap();
+            let name = text.split(' ').nth(1).unwrap().replace('/', "mount:");
+            assert!(kept.plan.find(&name).is_some(), "{name}");
+        }
+        fs::remove_file(tree.at("etc/fstab")).unwrap();
+        assert!(tree.reuse().is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! | `gather` | all steps from the files to what a boot starts from |
 //! | `reader` | all reading goes through it: it notes what a plan depends on |
 //! | `folders` | the folders of unit files, drop-ins and enabled units |
+//! | `fstab` | lines of `/etc/fstab` beside them |
 //! | `accounts` | names of users and groups to numbers |
 //! | `settings` | `rinit.toml` |
 //! | `filter` | lists of system calls to programs for the kernel |
@@ -19,6 +20,7 @@ mod accounts;
 mod check;
 mod filter;
 mod folders;
+mod fstab;
 mod gather;
 mod keep;
 mod reader;

@@ -57,7 +57,7 @@ pub use fdstore::{FdStore, Keep};
 pub use fill::Facts;
 pub use layers::Layers;
 pub use listen::{Address, Carries, Listen, Place};
-pub(crate) use mount::is_place;
+pub(crate) use mount::{HIGHEST, is_place};
 pub use mount::{Mount, Swap};
 pub use path::Path;
 pub(crate) use read::octal;

@@ -72,7 +72,7 @@ fn patience() -> Millis {
 }
 
 /// Highest priority of a swap area (`SWAP_FLAG_PRIO_MASK`).
-const HIGHEST: u16 = 32_767;
+pub(crate) const HIGHEST: u16 = 32_767;
 
 /// A place in the tree: absolute, written in one way only, and not the root.
 pub(crate) fn is_place(path: &str) -> bool {
