@@ -68,6 +68,8 @@ pub struct Fake {
     pub calls: u64,
     /// The call that fails.
     pub fail_at: Option<u64>,
+    /// What it fails with.
+    pub error: i32,
     /// The call that panics.
     pub panic_at: Option<u64>,
     /// Behaviours by program path; others stay and end on any signal.
@@ -108,6 +110,7 @@ impl Fake {
     pub fn new() -> Self {
         Self {
             next_pid: 100,
+            error: libc::ENOMEM,
             ..Self::default()
         }
     }
@@ -123,7 +126,7 @@ impl Fake {
             return Err(SysError::new(
                 op,
                 object,
-                io::Error::from_raw_os_error(libc::ENOMEM),
+                io::Error::from_raw_os_error(self.error),
             ));
         }
         Ok(())

@@ -130,22 +130,28 @@ impl Core {
                 self.rearm(unit);
             }
             Found::Wrong(why) => self.give_up(unit, &why),
-            Found::Unknown(why) => self.unknown(unit, &why),
+            Found::Unknown(why) => {
+                let why = self.unknown(unit, &why);
+                // Nobody could be sent to look: that may be better in a moment.
+                let next = self.conclude(unit, Over::Trouble, why);
+                self.end_unstarted(unit, next);
+            }
         }
     }
 
     pub(super) fn check_overdue(&mut self, unit: UnitId) {
         if self.records.at(unit).checking {
             let patience = crate::words::duration(CHECK_PATIENCE);
-            self.unknown(unit, &format!("no answer within {patience}"));
+            let why = self.unknown(unit, &format!("no answer within {patience}"));
+            // It hangs: asked again it would hold up whoever waits for the unit.
+            self.give_up(unit, &why);
         }
     }
 
     /// Neither starting nor skipping would be right.
-    fn unknown(&mut self, unit: UnitId, why: &str) {
+    fn unknown(&self, unit: UnitId, why: &str) -> String {
         let subjects = look::subjects(self.unit(unit));
-        let why = format!("cannot find out whether {subjects}: {why}");
-        self.give_up(unit, &why);
+        format!("cannot find out whether {subjects}: {why}")
     }
 
     fn begin(&mut self, unit: UnitId) {

@@ -7,6 +7,7 @@ mod conditions;
 mod life;
 mod random;
 mod readiness;
+mod seam;
 mod stops;
 mod stored;
 mod ties;
@@ -698,75 +699,6 @@ fn a_panic_costs_the_unit_concerned_and_nobody_else() {
     );
     w.start("a");
     assert_eq!(w.states(&["a", "b"]), ["up", "up"]);
-}
-
-const FIVE: [(&str, &str); 6] = [
-    (
-        "all",
-        "kind = \"group\"\n[deps]\nwants = [\"a\", \"b\", \"c\", \"d\", \"e\"]",
-    ),
-    ("a", "[deps]\nneeds = [\"b\"]"),
-    ("b", "[ready]\nmode = \"fd\"\n[cgroup]\npids_max = 5"),
-    (
-        "c",
-        "[ready]\nmode = \"notify\"\n[condition]\npath_exists = \"!/etc/nologin\"",
-    ),
-    (
-        "d",
-        "kind = \"oneshot\"\n[exec]\nstart_pre = \"/bin/p\"\nstart = \"/bin/d\"",
-    ),
-    (
-        "e",
-        "[[socket]]\nlisten = \"stream:/run/e\"\n[exec]\nstart = \"/bin/e\"",
-    ),
-];
-
-fn five(mut kernel: Fake) -> World {
-    let well = program(|p| p.ends = Some(Exit::Code(0)));
-    kernel.programs.insert("/bin/d".into(), well.clone());
-    kernel.programs.insert("/bin/p".into(), well);
-    let b = program(|p| p.writes = Some((3, b"\n".to_vec())));
-    kernel.programs.insert("/bin/b".into(), b);
-    let c = program(|p| p.notifies = Some("READY=1".into()));
-    kernel.programs.insert("/bin/c".into(), c);
-    world_on(kernel, &FIVE)
-}
-
-#[test]
-fn whichever_call_fails_the_boot_goes_on_and_the_system_can_be_shut_down() {
-    let mut whole = five(Fake::new());
-    whole.start("all");
-    assert_eq!(whole.states(&["all", "a", "b", "c", "d", "e"]), ["up"; 6]);
-    let calls = whole.kernel().calls;
-    assert!(calls > 20, "{calls}");
-    for panics in [false, true] {
-        for n in 1..=calls {
-            let mut kernel = Fake::new();
-            let place = if panics {
-                &mut kernel.panic_at
-            } else {
-                &mut kernel.fail_at
-            };
-            // Before the plan is in place a panic is caught elsewhere.
-            if panics && n == 1 {
-                continue;
-            }
-            *place = Some(n);
-            let mut w = five(kernel);
-            w.start("all");
-            w.pass(200_000);
-            assert_eq!(w.state("all"), "up", "call {n}");
-            w.all.handle(Event::StopAll);
-            w.run();
-            w.pass(200_000);
-            assert!(w.all.core.is_quiet(), "call {n}");
-            assert!(
-                w.kernel().processes.is_empty(),
-                "call {n}: {:?}",
-                w.kernel().processes
-            );
-        }
-    }
 }
 
 #[test]
