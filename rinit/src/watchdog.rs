@@ -2,7 +2,10 @@
 //! the loop's own timer; where it is off, nothing wakes up for it.
 
 use sys::error::Result;
-use sys::watchdog::Dog;
+use sys::watchdog::{Dog, Watchdog};
+
+use crate::init::Init;
+use crate::shutdown::How;
 
 /// The kernel's first watchdog.
 pub(crate) const DEVICE: &str = "/dev/watchdog";
@@ -94,6 +97,54 @@ impl<D: Dog> Guard<D> {
         match self.running.take() {
             Some(running) => running.dog.stop(),
             None => Ok(()),
+        }
+    }
+}
+
+impl Init {
+    /// Puts the watchdog to work, if it is wanted. `loud`: its absence is told; its driver may come late.
+    pub(crate) fn watch_over(&mut self, loud: bool) {
+        let now = sys::timer::now();
+        let Some(guard) = &mut self.watchdog else {
+            return;
+        };
+        match guard.start(now, || Watchdog::open(DEVICE)) {
+            Ok(Some(words)) => self.voice.note(&words),
+            Ok(None) => {}
+            Err(error) if loud => {
+                let text = sys::chain(&error);
+                self.voice
+                    .shout(&format!("no watchdog looks after this machine: {text}"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    pub(crate) fn ping(&mut self) {
+        let now = sys::timer::now();
+        if let Some(Err(error)) = self.watchdog.as_mut().map(|guard| guard.ping(now)) {
+            let text = sys::chain(&error);
+            self.voice
+                .shout(&format!("the watchdog is given up: {text}"));
+        }
+    }
+
+    /// The loop ends: what follows is not pinged.
+    pub(crate) fn leave_watchdog(&mut self, how: How) {
+        let now = sys::timer::now();
+        let Some(guard) = &mut self.watchdog else {
+            return;
+        };
+        match how {
+            // Whoever comes next takes it over, or the machine is reset.
+            How::Reboot | How::PowerOff | How::Kexec | How::Soft => guard.leave(now),
+            How::Halt => {
+                if let Err(error) = guard.stop() {
+                    let text = sys::chain(&error);
+                    self.voice
+                        .shout(&format!("{text}; the machine will be reset"));
+                }
+            }
         }
     }
 }

@@ -62,7 +62,8 @@ fn live(kernel: Fake, what: &str) -> [u64; 3] {
         let found = mains.map(|program| w.kernel().pid_of(program));
         for (program, pid) in mains.iter().zip(found) {
             // A panic costs what it happened to.
-            let states = ["a", "b", "c", "e"].map(|unit| (w.state(unit), w.reason(unit).to_owned()));
+            let states =
+                ["a", "b", "c", "e"].map(|unit| (w.state(unit), w.reason(unit).to_owned()));
             assert!(
                 pid.is_some() || panics,
                 "{what}: no {program} in round {round}: {states:?}"
