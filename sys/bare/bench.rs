@@ -1,5 +1,5 @@
 //! The small program that benchmarks run inside (`cargo xtask bench init` in namespaces, `bench race` in QEMU), in
-//! six roles:
+//! eight roles:
 //!
 //! - `oneshot NAME`: a service that leaves its time stamps and ends;
 //! - `daemon NAME FD`: a service that says on descriptor FD, with a newline, that it is ready, and stays;
@@ -7,6 +7,8 @@
 //! - `limit CHAIN HUBS LEAVES`: process 1 that starts so many services in their order, each with one vfork and exec,
 //!   and waits for what it must wait for. No state, no cgroups, nothing is started again: nobody is much faster;
 //! - `time COUNT PROGRAM [ARG]...`: runs the program so often and leaves a stamp each time;
+//! - `orphans COUNT`: leaves so many dead grandchildren to process 1;
+//! - `bomb`: makes a copy of itself as fast as it can, and so does each copy;
 //! - without a word: process 1 that says in the kernel's log that it has begun, and becomes a script.
 //!
 //! It has no C library: in a virtual machine the start of a static glibc program takes about 0.3 ms, most of it for
@@ -67,6 +69,11 @@ fn work(words: &Words, begun: u64) -> Option<()> {
     if words.count == 1 {
         return mark(words);
     }
+    if words.get(1)?.to_bytes() == b"bomb" {
+        loop {
+            kernel::fork();
+        }
+    }
     let name = words.get(2)?.to_bytes();
     match words.get(1)?.to_bytes() {
         b"oneshot" => leave(name, begun, now()),
@@ -86,6 +93,7 @@ fn work(words: &Words, begun: u64) -> Option<()> {
         }
         b"limit" => limit(words),
         b"time" => time(words),
+        b"orphans" => orphans(words),
         _ => None,
     }
 }
@@ -121,6 +129,20 @@ fn time(words: &Words) -> Option<()> {
         let pid = kernel::start(words.get(3)?, words.from(3)?, words.environment)?;
         kernel::wait(pid);
         leave(b"time", begun, now())?;
+    }
+    Some(())
+}
+
+/// The grandchild is dead before anybody but process 1 could collect it.
+fn orphans(words: &Words) -> Option<()> {
+    for _ in 0..number(words.get(2)?)? {
+        match kernel::fork()? {
+            0 => {
+                kernel::fork();
+                kernel::exit(0)
+            }
+            child => kernel::wait(child),
+        };
     }
     Some(())
 }
@@ -270,6 +292,7 @@ mod kernel {
     const CLOSE: usize = 3;
     const PAUSE: usize = 34;
     const NANOSLEEP: usize = 35;
+    const FORK: usize = 57;
     const VFORK: usize = 58;
     const EXECVE: usize = 59;
     const WAIT4: usize = 61;
@@ -392,6 +415,12 @@ mod kernel {
         // SAFETY: texts and lists end as the kernel wants them: made by it, or by `start`.
         unsafe { call(EXECVE, path, argv, environment.addr()) };
         None
+    }
+
+    /// 0 in the copy, its id in the original.
+    pub fn fork() -> Option<i32> {
+        // SAFETY: no pointers; there is one thread.
+        descriptor(unsafe { call(FORK, 0, 0, 0) })
     }
 
     /// Starts a program in a child; its id.

@@ -14,8 +14,8 @@ use super::{MOVED, Stage, Wait};
 pub(super) struct Prepared {
     /// Where a failure is reported; closed by a successful exec.
     pub(super) report: i32,
-    /// Our table is the parent's: it is left with the numbers below this one, and that is marked.
-    pub(super) leaves: Option<(i32, super::lent::Mark)>,
+    /// Our table is the parent's: it is left with these numbers, in ascending order, and that is marked.
+    pub(super) leaves: Option<(Vec<i32>, super::lent::Mark)>,
     /// Descriptors and the numbers they get. The child changes the former as it moves them.
     pub(super) moves: Vec<(AtomicI32, i32)>,
     /// First number above all that are given out.
@@ -127,10 +127,11 @@ fn run(
 
 /// Before that every descriptor is the parent's too: nothing may be changed.
 fn own_table(p: &Prepared) -> Result<(), i32> {
-    let Some((end, mark)) = &p.leaves else {
+    let Some((own, mark)) = &p.leaves else {
         return Ok(());
     };
-    let (end, last) = (word(*end), wide(u32::MAX));
+    let last = wide(u32::MAX);
+    let end = own.last().map_or(3, |number| word(*number).wrapping_add(1));
     let leave = wide(libc::CLOSE_RANGE_UNSHARE);
     // SAFETY: no pointers.
     fd_of(unsafe { call(libc::SYS_close_range, end, last, leave, 0) })?;
@@ -156,10 +157,16 @@ fn own_table(p: &Prepared) -> Result<(), i32> {
         // SAFETY: the mark is kept alive by `Prepared`.
         unsafe { call(libc::SYS_futex, place, word(how), 1, 0) };
     }
-    // A crash of the parent may have taken the mark off while the table was shared. Linux 5.11; best effort.
-    let close = wide(libc::CLOSE_RANGE_CLOEXEC);
-    // SAFETY: no pointers.
-    unsafe { call(libc::SYS_close_range, 3, end.wrapping_sub(1), close, 0) };
+    // What is lent to others must not stay open while we are held up by a slow disk. It never was ours: no error matters.
+    let mut first = 3;
+    for number in own {
+        let number = word(*number);
+        if number > first {
+            // SAFETY: no pointers.
+            unsafe { call(libc::SYS_close_range, first, number.wrapping_sub(1), 0, 0) };
+        }
+        first = number.wrapping_add(1);
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! A copy costs as much as there are descriptors in it, and closing them at exec costs twice that: with two for each
 //! service, starting one takes the longer the more there are. So a child begins with our table itself (`CLONE_FILES`), and
 //! its first act is to leave it with the low numbers only (`CLOSE_RANGE_UNSHARE` of close_range(2), Linux 5.9). What it
-//! needs is lent to it below that line, under numbers of its own; what lives long is kept above it ([`keep_high`]).
+//! needs is lent to it down there; what lives long is kept above ([`keep_high`]). Then it closes all that is not its own.
 //!
 //! What is lent has to stay open until the child has left. We do not wait for that: whoever is about to wait for events
 //! calls [`settle`], which takes back what it can, and asks a child that has not come so far to wake us by its report.
@@ -153,10 +153,11 @@ impl Loan {
         Ok(number)
     }
 
-    /// First number that the child need not have.
-    pub(super) fn end(&self) -> i32 {
-        let numbers = self.fds.iter().map(AsRawFd::as_raw_fd);
-        numbers.max().unwrap_or(2).saturating_add(1)
+    /// The numbers, in ascending order.
+    pub(super) fn numbers(&self) -> Vec<i32> {
+        let mut all: Vec<i32> = self.fds.iter().map(AsRawFd::as_raw_fd).collect();
+        all.sort_unstable();
+        all
     }
 
     /// The child is on its way.

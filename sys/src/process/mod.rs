@@ -197,9 +197,12 @@ impl Flight {
             return Ok(failed);
         }
         let mut report = [0; 1 + RECORD + WORDS];
-        let found = match self.report.read(&mut report) {
-            // What keeps the pipe open here is taken back by `settle`.
-            Ok(1) => Wait::Flying,
+        let mut read = self.report.read(&mut report);
+        if matches!(read, Ok(1)) {
+            // The end may have come together with it, and nobody would tell of it again.
+            read = self.report.read(&mut report);
+        }
+        let found = match read {
             // A report is written at once, so it is read at once.
             Ok(length) if length >= RECORD => {
                 let report = report.get(..length).unwrap_or_default();
@@ -341,7 +344,9 @@ pub fn spawn(job: &Job, fds: &[(BorrowedFd<'_>, i32)], place: Place<'_>) -> Resu
         moves.push((number(*fd)?, *to));
     }
     let (told, helper) = (number(told.as_fd())?, helper.map(number).transpose()?);
-    let leaves = loan.as_ref().map(|loan| (loan.end(), loan.mark.clone()));
+    let leaves = loan
+        .as_ref()
+        .map(|loan| (loan.numbers(), loan.mark.clone()));
     let prepared = Box::new(prepare(job, &moves, told, helper, leaves)?);
     let stack = Stack::take().cannot("start", name)?;
     let args = clone_args(job, place, &stack, loan.is_some());
@@ -412,7 +417,7 @@ fn prepare(
     fds: &[(i32, i32)],
     report: i32,
     helper: Option<i32>,
-    leaves: Option<(i32, lent::Mark)>,
+    leaves: Option<(Vec<i32>, lent::Mark)>,
 ) -> Result<child::Prepared> {
     let mut strings = Vec::new();
     let own = job.executor.as_ref().map(|executor| {

@@ -259,3 +259,18 @@ fn however_many_are_started_at_once_all_run() {
         assert_eq!(wait(spawned.pid), Exit::Code(0));
     }
 }
+
+#[test]
+fn an_end_that_comes_together_with_the_word_before_it_is_not_overlooked() {
+    use std::io::Write;
+    let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+    let (report, told) = rustix::pipe::pipe_with(flags).unwrap();
+    File::from(told).write_all(&[MOVED]).unwrap();
+    let mut flight = Flight {
+        report: File::from(report),
+        memory: None,
+        failed: None,
+        words: String::new(),
+    };
+    assert_eq!(flight.poll().unwrap(), Wait::Executed);
+}
