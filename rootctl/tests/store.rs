@@ -7,6 +7,7 @@
 //! | `store/doctor.rs` | what is broken is found |
 //! | `store/log.rs` | what the journal tells, and that it stands in nobody's way |
 //! | `store/etc.rs` | the live `/etc`: changed, merged, put back, saved |
+//! | `store/freeze.rs` | snapshots changed in place, and frozen again |
 //! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
 //! | `store/diff.rs` | what differs between two snapshots, held against a walk over both |
@@ -38,6 +39,8 @@ mod diff;
 mod doctor;
 #[path = "store/etc.rs"]
 mod etc;
+#[path = "store/freeze.rs"]
+mod freeze;
 #[path = "store/gc.rs"]
 mod gc;
 #[path = "store/life.rs"]
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         log::TESTS,
         sessions::TESTS,
         replay::TESTS,
+        freeze::TESTS,
         etc::TESTS,
     ]
     .concat();

@@ -31,6 +31,9 @@ pub(crate) fn boot_ok(
     if let Some(reason) = &ask.reject {
         return reject(session, booted, reason, progress);
     }
+    if session.is_unfrozen(booted) {
+        return ran_unfrozen(session, booted, progress);
+    }
     match judge(session.record.state(), booted) {
         Verdict::Confirm => make_default(session, booted, progress),
         Verdict::AlreadyGood => {
@@ -73,6 +76,29 @@ fn judge(state: Option<&State>, booted: SnapshotId) -> Verdict {
             Guard::refused(format!("snapshot {booted} runs, but it is not on trial")).next(next),
         ),
     }
+}
+
+/// An unfrozen snapshot ran as it should. Its trial is over, and what boots by default stays what it was.
+fn ran_unfrozen(session: &mut Session, id: SnapshotId, progress: &mut Progress<'_>) -> Result<()> {
+    let state = session.record.need()?;
+    let verdict = judge(Some(state), id);
+    let on_trial = state.trial.as_ref().is_some_and(|trial| trial.id == id);
+    match (verdict, state.good) {
+        (Verdict::No(guard), _) if on_trial => return guard.err(),
+        (Verdict::Confirm, Some(good)) => make_default(session, good, progress)?,
+        (Verdict::Confirm, None) => {
+            return Guard::refused(format!(
+                "snapshot {id} is unfrozen and cannot be the default, and there is no good one"
+            ))
+            .next("rootctl rollback N (one that is frozen)")
+            .err();
+        }
+        (Verdict::AlreadyGood | Verdict::No(_), _) => {}
+    }
+    progress.step(&format!(
+        "snapshot {id} is unfrozen: it ran, and the default stays what it was"
+    ));
+    Ok(())
 }
 
 fn reject(
@@ -119,6 +145,7 @@ pub(crate) fn plan_default(
     settings: &Settings,
 ) -> Result<(State, plan::Plan)> {
     session.whole(id)?;
+    session.must_be_frozen(id, "be the default")?;
     let before = match session.record.state() {
         Some(state) => state.clone(),
         None => State {

@@ -24,7 +24,7 @@ pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
     let from = session.resolve_or_own(ask.from.as_deref(), "rootctl snap new --from N")?;
     let parent = session.whole(from)?.clone();
     let place = place(session, ask)?;
-    must_be_subvolume(parent.image.is_some(), from)?;
+    may_be_copied(session, from)?;
     must_have_room(&session.store, 0)?;
     let id = session.next_id()?;
     if ask.dry_run == Some(true) {
@@ -110,9 +110,11 @@ pub(crate) fn note(text: Option<String>) -> Result<String> {
     Ok(text)
 }
 
-/// Images cannot be changed by copying them.
-pub(crate) fn must_be_subvolume(is_image: bool, id: rootspec::SnapshotId) -> Result<()> {
-    if is_image {
+/// Images cannot be changed by copying them. What may still change is no ground for anything: nobody could tell later what was
+/// changed in a copy of it.
+pub(crate) fn may_be_copied(session: &Session, id: SnapshotId) -> Result<()> {
+    session.must_be_frozen(id, "be copied")?;
+    if session.whole(id)?.image.is_some() {
         return Guard::refused(format!("snapshot {id} is an image and cannot be copied"))
             .next("rootctl snap list, and take one without the mark `image`")
             .err();

@@ -29,6 +29,7 @@ pub(crate) fn keep(session: &mut Session, ask: &Keep, progress: &mut Progress<'_
         };
         if ask.keep {
             session.whole(id)?;
+            session.must_be_frozen(id, "be kept")?;
         }
         if !ids.contains(&id) {
             ids.push(id);

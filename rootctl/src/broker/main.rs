@@ -29,6 +29,7 @@
 //! | `doctor` | every rule of the layout; a snapshot to the last byte |
 //! | `gc` | snapshots that no rule keeps |
 //! | `replay` | the change of a snapshot made once more on another one, or undone |
+//! | `freeze` | snapshots that may be changed in place, and may no longer |
 //! | `relabel`, `keep` | names and notes; what nothing deletes |
 //! | `checks`, `boot_files` | what a root must have before it is published; its kernel and initramfs |
 #![forbid(unsafe_code)]
@@ -47,6 +48,7 @@ mod doctor;
 mod edit;
 mod esp;
 mod etc;
+mod freeze;
 mod gc;
 mod guard;
 mod import;

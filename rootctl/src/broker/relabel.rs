@@ -21,7 +21,8 @@ pub(crate) fn relabel(
         return Guard::usage("neither a name nor a note was given").err();
     }
     let id = session.resolve(&ask.target)?;
-    let mut label = Label::of(session.whole(id)?);
+    let unfrozen = session.entry(id)?.unfrozen.clone();
+    let mut label = Label::of(session.whole(id)?, unfrozen);
     if let Some(text) = &ask.name {
         label.name = match text.as_str() {
             "" => None,

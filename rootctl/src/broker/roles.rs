@@ -96,6 +96,7 @@ mod tests {
             meta: Some(meta(*n)),
             damage: None,
             remark: None,
+            unfrozen: None,
         };
         all.iter().map(entry).collect()
     }

@@ -19,8 +19,8 @@ use crate::session::{First, Session};
 use crate::site::Site;
 use crate::store::Store;
 use crate::{
-    confirm, copy, delete, deploy, diff, doctor, edit, etc, gc, import, initramfs, keep, relabel,
-    replay, rollback, run, status, undelete, units,
+    confirm, copy, delete, deploy, diff, doctor, edit, etc, freeze, gc, import, initramfs, keep,
+    relabel, replay, rollback, run, status, undelete, units,
 };
 
 /// A reply.
@@ -207,6 +207,12 @@ impl<'a> Service<'a> {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
                     keep::keep(session, &ask, progress)
+                })?
+            }
+            method::FREEZE => {
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    freeze::freeze(session, &ask, progress)
                 })?
             }
             method::REBASE => {

@@ -180,6 +180,25 @@ impl Session {
         }
     }
 
+    /// True if the snapshot may be changed in place.
+    pub(crate) fn is_unfrozen(&self, id: SnapshotId) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.id == id && entry.unfrozen.is_some())
+    }
+
+    /// Refuses what may still change: it `cannot`, as in "cannot be copied".
+    pub(crate) fn must_be_frozen(&self, id: SnapshotId, cannot: &str) -> Result<()> {
+        if !self.is_unfrozen(id) {
+            return Ok(());
+        }
+        Guard::refused(format!(
+            "snapshot {id} is unfrozen, so it may still change, and cannot {cannot}"
+        ))
+        .next(format!("rootctl snap freeze {id}"))
+        .err()
+    }
+
     /// The metas of all snapshots that have one.
     pub(crate) fn metas(&self) -> impl Iterator<Item = &Meta> {
         self.entries.iter().filter_map(|entry| entry.meta.as_ref())
@@ -206,6 +225,7 @@ impl Session {
             meta: Some(meta),
             damage: None,
             remark: None,
+            unfrozen: None,
         });
         self.entries.sort_by_key(|entry| entry.id);
     }

@@ -290,6 +290,7 @@ fn marks(session: &Session, roles: &Roles, entry: &Entry) -> Vec<String> {
         ("failed", failed),
         ("pinned", pinned),
         ("image", image),
+        ("unfrozen", entry.unfrozen.is_some()),
     ]
     .into_iter()
     .filter(|(_, has)| *has)

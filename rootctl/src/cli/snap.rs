@@ -28,6 +28,10 @@ pub(crate) enum Snap {
     Keep(SomeTargets),
     /// Keep snapshots no longer
     Unkeep(SomeTargets),
+    /// Let a snapshot be changed in place; it is tried when deployed, and never the default
+    Unfreeze(OneTarget),
+    /// Let a snapshot be changed no longer: what it holds now is published under its number
+    Freeze(OneTarget),
     /// Delete snapshots; what runs, boots next or is kept is refused
     Delete(SnapDelete),
     /// Bring deleted snapshots back, with the /etc they had
@@ -150,7 +154,7 @@ pub(crate) struct SnapDelete {
 #[command(
     long_about = "Deletes snapshots that no rule keeps, and throws away what has been in the trash long enough. With --dry-run it \
         prints what would become of each snapshot and why, and changes nothing.\n\n\
-        What runs, boots next, is good, was good before, is on trial, is kept, is the base, is damaged, or has an /etc that \
+        What runs, boots next, is good, was good before, is on trial, is kept, is the base, is damaged or unfrozen, or has an /etc that \
         another one takes over at its first boot stays in any case."
 )]
 pub(crate) struct SnapGc {

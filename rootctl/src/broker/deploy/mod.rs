@@ -38,7 +38,12 @@ pub(crate) fn deploy(
     let state = session.record.need()?.clone();
     may_be_tried(&state, id, session.booted())?;
     let problems = units::before_deploy(session, id, ask.unchecked == Some(true))?;
-    let settings = settings_for(session.settings()?, session.whole(id)?, ask.mode.as_deref())?;
+    let settings = settings_for(
+        session.settings()?,
+        session.whole(id)?,
+        ask.mode.as_deref(),
+        session.is_unfrozen(id),
+    )?;
     let esp_dir = session.site.esp()?;
     let one_shot = OneShot::find(&settings, esp_dir.path(), &session.site)?;
     let tries = ask.tries.unwrap_or(one_shot.usual_tries());
@@ -153,15 +158,30 @@ fn may_be_tried(state: &State, id: SnapshotId, booted: Option<SnapshotId>) -> Re
 }
 
 /// The settings with the mode this deployment gets.
-fn settings_for(settings: &Settings, meta: &Meta, mode: Option<&str>) -> Result<Settings> {
+fn settings_for(
+    settings: &Settings,
+    meta: &Meta,
+    mode: Option<&str>,
+    unfrozen: bool,
+) -> Result<Settings> {
     let mut settings = settings.clone();
     let id = meta.id;
+    // Its root is writable, and the boot stage starts such a one in no other mode.
+    let mode = mode.or(unfrozen.then_some("rw"));
     if let Some(text) = mode {
         settings
             .modes
             .insert(id.to_string(), parse_mode(text)?.to_string());
     }
-    match (settings.mode_of(id)?, meta.image) {
+    let wanted = settings.mode_of(id)?;
+    if unfrozen && wanted != Mode::Rw {
+        return Guard::refused(format!(
+            "snapshot {id} is unfrozen, which boots in mode rw only, not in mode {wanted}"
+        ))
+        .next(format!("rootctl snap freeze {id}, or leave --mode out"))
+        .err();
+    }
+    match (wanted, meta.image) {
         (Mode::Image, None) => Guard::refused(format!(
             "snapshot {id} is no image and cannot be booted in mode image"
         ))
@@ -236,10 +256,13 @@ mod tests {
     fn modes_must_fit_the_kind_of_snapshot() {
         let settings = Settings::new(Loader::Grub, "", &Mode::Ro);
         let mut snapshot = meta(2);
-        let with = |m: &Meta, mode| settings_for(&settings, m, mode);
+        let with = |m: &Meta, mode| settings_for(&settings, m, mode, false);
         assert_eq!(with(&snapshot, Some("tmpfs")).unwrap().modes["2"], "tmpfs");
         assert!(with(&snapshot, Some("image")).is_err());
         assert!(with(&snapshot, Some("nonsense")).is_err());
+        let unfrozen = |mode| settings_for(&settings, &snapshot, mode, true);
+        assert_eq!(unfrozen(None).unwrap().modes["2"], "rw");
+        assert!(unfrozen(Some("rw")).is_ok() && unfrozen(Some("tmpfs")).is_err());
         snapshot.image = Some(Image::Erofs);
         assert!(with(&snapshot, None).is_err());
         assert!(with(&snapshot, Some("image")).is_ok());

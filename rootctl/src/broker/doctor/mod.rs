@@ -318,6 +318,12 @@ fn snapshots(session: &Session, found: &mut Found) {
                 format!("rootctl snap new --from {id} (the copy is read-only)"),
             );
         }
+        if entry.unfrozen.is_some() && access_of(session, meta) == Some(Access::ReadOnly) {
+            found.warning(
+                format!("snapshot {id} is called unfrozen, and its root is read-only: that was interrupted"),
+                format!("rootctl snap unfreeze {id}, or rootctl snap freeze {id}"),
+            );
+        }
         let mut above = meta.parent.iter().chain(&meta.lineage).chain(&meta.copied);
         if let Some(younger) = above.find(|above| **above >= id) {
             found.error(
@@ -330,12 +336,23 @@ fn snapshots(session: &Session, found: &mut Found) {
 
 /// True for a root that anybody may have written to, where nobody asked for that.
 fn is_open(session: &Session, meta: &Meta) -> bool {
+    if session.is_unfrozen(meta.id) {
+        return false;
+    }
     let wanted = session.settings.as_ref().ok();
     if wanted.is_some_and(|all| all.mode_of(meta.id).is_ok_and(|mode| mode == Mode::Rw)) {
         return false;
     }
+    access_of(session, meta) == Some(Access::ReadWrite)
+}
+
+/// Whether a root that is a subvolume can be written to.
+fn access_of(session: &Session, meta: &Meta) -> Option<Access> {
+    if meta.image.is_some() {
+        return None;
+    }
     let root = session.store.snapshot(meta.id).join(names::ROOT);
-    meta.image.is_none() && subvol::info(&root).is_ok_and(|info| info.access == Access::ReadWrite)
+    subvol::info(&root).ok().map(|info| info.access)
 }
 
 /// How the name of an `/etc` ends that the boot stage has not finished: it throws it away and makes it again.

@@ -67,7 +67,12 @@ fn whole(session: &Session, meta: &Meta, found: &mut Found, progress: &mut Progr
     if is_open(session, meta) {
         found.error("its root is writable: somebody may have changed it", copy());
     }
-    if meta.image.is_none() {
+    if session.is_unfrozen(id) {
+        found.warning(
+            "it is unfrozen: what is in its root now is compared with nothing",
+            format!("rootctl snap freeze {id}"),
+        );
+    } else if meta.image.is_none() {
         match diff::was_changed(&session.store, meta) {
             Ok(false) => {}
             Ok(true) => found.error(

@@ -8,7 +8,7 @@ use rootspec::{SnapshotId, SnapshotName};
 use sys::btrfs::Access;
 
 use crate::boot_files;
-use crate::copy::{must_be_subvolume, must_have_room};
+use crate::copy::{may_be_copied, must_have_room};
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -34,8 +34,7 @@ pub(crate) struct Told {
 
 /// Can a copy of the snapshot be made?
 pub(crate) fn may_be_made(session: &Session, from: SnapshotId) -> Result<()> {
-    let parent = session.whole(from)?;
-    must_be_subvolume(parent.image.is_some(), from)?;
+    may_be_copied(session, from)?;
     must_have_room(&session.store, ROOM)?;
     let open = edits::ids(&session.store)?.len();
     if open >= MOST {

@@ -15,7 +15,7 @@ use super::apply::take;
 use super::changes::{answer, between};
 use super::trees::{Tree, open_live, open_shipped, shown, whose};
 use crate::boot_files;
-use crate::copy::{must_be_subvolume, must_have_room, name, note};
+use crate::copy::{may_be_copied, must_have_room, name, note};
 use crate::progress::{Progress, point};
 use crate::session::Session;
 use crate::store::publish::{Draft, Facts, Place};
@@ -31,7 +31,7 @@ pub(crate) fn save(
     let note = note(ask.note.clone())?;
     let from = whose(session, ask.target.as_deref())?;
     let parent = session.whole(from)?.clone();
-    must_be_subvolume(parent.image.is_some(), from)?;
+    may_be_copied(session, from)?;
     must_have_room(&session.store, 0)?;
     let (shipped, live) = (open_shipped(session, from)?, open_live(session, from)?);
     let mut changes = between(&shipped, &live);

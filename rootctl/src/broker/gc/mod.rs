@@ -96,7 +96,11 @@ fn living(session: &Session, policy: &Policy, now: u64, at_once: bool) -> Vec<Co
                 created: meta.map(|meta| meta.created),
                 protected: match refusal {
                     Some(error) => Some(words(&error)),
-                    None => damaged.then(|| "it is damaged: a person decides".to_owned()),
+                    None if damaged => Some("it is damaged: a person decides".to_owned()),
+                    None if entry.unfrozen.is_some() => {
+                        Some("it is unfrozen: a person decides".to_owned())
+                    }
+                    None => None,
                 },
                 needs: meta
                     .and_then(|meta| meta.etc_base)

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Longest text, in bytes; a command with thousands of words is cut.
 const LONGEST: usize = 600;
 /// Never words of the command line.
-const SILENT: [&str; 4] = ["dry_run", "only", "keep", "terminal"];
+const SILENT: [&str; 5] = ["dry_run", "only", "keep", "frozen", "terminal"];
 
 /// The verb of a method that changes the store, and what follows it without an option.
 fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
@@ -22,6 +22,10 @@ fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
             ("snap unkeep", &["targets"])
         }
         method::KEEP => ("snap keep", &["targets"]),
+        method::FREEZE if given.get("frozen") == Some(&Value::Bool(false)) => {
+            ("snap unfreeze", &["target"])
+        }
+        method::FREEZE => ("snap freeze", &["target"]),
         method::REBASE => ("rebase", &["target"]),
         method::REVERT => ("snap revert", &["target"]),
         method::RUN => ("run", &["target"]),

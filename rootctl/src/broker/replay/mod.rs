@@ -25,7 +25,7 @@ use rootspec::{SnapshotId, SnapshotName};
 use sys::btrfs::Access;
 
 use crate::boot_files;
-use crate::copy::must_be_subvolume;
+use crate::copy::may_be_copied;
 use crate::guard::Guard;
 use crate::progress::{Progress, point};
 use crate::session::Session;
@@ -119,7 +119,7 @@ fn root(session: &Session, id: SnapshotId) -> Option<PathBuf> {
 
 /// What a snapshot changed: from the nearest of its ancestors that is still there.
 fn change_of(session: &Session, meta: &Meta) -> Result<Change> {
-    must_be_subvolume(meta.image.is_some(), meta.id)?;
+    may_be_copied(session, meta.id)?;
     let theirs = session.store.snapshot(meta.id).join(names::ROOT);
     match meta.content().iter().find_map(|id| root(session, *id)) {
         Some(base) => Ok(Change { base, theirs }),

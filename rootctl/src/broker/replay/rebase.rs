@@ -8,7 +8,7 @@ use rootspec::meta::{Meta, Origin};
 use rootspec::protocol::replay::{Rebase, Replayed, ReplayedOne};
 
 use super::{Change, Conflicts, Ground, Task, carry, change_of, line, make};
-use crate::copy::{must_be_subvolume, must_have_room};
+use crate::copy::{may_be_copied, must_have_room};
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -108,8 +108,7 @@ fn moving(
     recursive: bool,
 ) -> Result<Vec<Meta>> {
     let target = session.whole(id)?;
-    let ground = session.whole(onto)?;
-    must_be_subvolume(ground.image.is_some(), onto)?;
+    may_be_copied(session, onto)?;
     let all: Vec<&Meta> = session.metas().collect();
     let family = line::with_all_made_from(id, &all);
     if family.iter().any(|meta| meta.id == onto) {

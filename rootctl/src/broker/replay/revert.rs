@@ -7,7 +7,7 @@ use rootspec::paths::store as names;
 use rootspec::protocol::replay::{Replayed, ReplayedOne, Revert};
 
 use super::{Change, Conflicts, Ground, Task, carry, change_of, make};
-use crate::copy::{must_be_subvolume, must_have_room, name, note};
+use crate::copy::{may_be_copied, must_have_room, name, note};
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::session::Session;
@@ -84,7 +84,7 @@ fn ground(session: &Session, ask: &Revert, of: SnapshotId) -> Result<SnapshotId>
     let next = format!("rootctl snap revert {of} --from TARGET");
     let from = session.resolve_or_own(ask.from.as_deref(), &next)?;
     let meta = session.whole(from)?;
-    must_be_subvolume(meta.image.is_some(), from)?;
+    may_be_copied(session, from)?;
     if from == of || meta.content().contains(&of) {
         return Ok(from);
     }

@@ -1,5 +1,5 @@
-//! `label.toml`: name and note of a snapshot, where they were changed after it was published. The meta file is written once;
-//! this one is replaced as a whole, by rename, and nothing that boots depends on it.
+//! `label.toml`: name and note of a snapshot, where they were changed after it was published, and whether it is unfrozen. The meta
+//! file is written once; this one is replaced as a whole, by rename, and nothing that boots depends on it.
 
 use std::path::Path;
 
@@ -25,25 +25,40 @@ pub(crate) struct Label {
     /// One line for people.
     #[serde(default)]
     pub(crate) note: String,
+    /// Its root may be written to; absent: it is as it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unfrozen: Option<Unfrozen>,
+}
+
+/// That a snapshot may be changed in place, which somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfrozen {
+    /// Since when, in seconds since 1970 (UTC).
+    pub(crate) since: u64,
+    /// What its initramfs was built from, as found before anything could be changed; absent: that could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) built_from: Option<String>,
 }
 
 impl Label {
     /// Version written by this program.
     const SCHEMA: u32 = 1;
 
-    /// What a snapshot is called now.
-    pub(crate) fn of(meta: &Meta) -> Self {
+    /// What a snapshot is called now, and whether it is unfrozen.
+    pub(crate) fn of(meta: &Meta, unfrozen: Option<Unfrozen>) -> Self {
         Self {
             schema: Self::SCHEMA,
             name: meta.name.clone(),
             note: meta.note.clone(),
+            unfrozen,
         }
     }
 
-    /// Lets it count instead of the meta file's words.
-    pub(super) fn put_on(self, meta: &mut Meta) {
+    /// Lets it count instead of the meta file's words; gives what it says besides.
+    pub(super) fn put_on(self, meta: &mut Meta) -> Option<Unfrozen> {
         meta.name = self.name;
         meta.note = self.note;
+        self.unfrozen
     }
 
     /// Reads the label in a snapshot's folder; `None` if it never got one.
@@ -79,12 +94,18 @@ mod tests {
         let label = Label {
             name: None,
             note: "why \"so\"".into(),
-            ..Label::of(&meta)
+            ..Label::of(
+                &meta,
+                Some(Unfrozen {
+                    since: 7,
+                    built_from: None,
+                }),
+            )
         };
         let text = toml::to_string(&label).unwrap();
         let read: Label = read_toml("l", &text, Label::SCHEMA).unwrap();
         assert_eq!(read, label);
-        read.put_on(&mut meta);
+        assert_eq!(read.put_on(&mut meta).map(|mark| mark.since), Some(7));
         assert_eq!((meta.name, meta.note.as_str()), (None, "why \"so\""));
     }
 }

@@ -8,7 +8,7 @@ use rootspec::meta::{self, Image, Meta};
 use rootspec::paths::store as names;
 use rootspec::target::Candidate;
 
-use super::label::Label;
+use super::label::{Label, Unfrozen};
 use super::{Store, subvol};
 
 /// One snapshot folder.
@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) damage: Option<String>,
     /// What is odd about it, though it can be used.
     pub(crate) remark: Option<String>,
+    /// It may be changed in place.
+    pub(crate) unfrozen: Option<Unfrozen>,
 }
 
 impl Entry {
@@ -70,26 +72,23 @@ pub(super) fn read(dir: &Path, id: SnapshotId) -> Entry {
                 meta: None,
                 damage: Some(crate::guard::words(&error)),
                 remark: None,
+                unfrozen: None,
             };
         }
     };
     let damage = check(dir, &meta)
         .err()
         .map(|error| crate::guard::words(&error));
-    let remark = match Label::read(dir) {
-        Ok(label) => {
-            if let Some(label) = label {
-                label.put_on(&mut meta);
-            }
-            None
-        }
-        Err(error) => Some(crate::guard::words(&error)),
+    let (unfrozen, remark) = match Label::read(dir) {
+        Ok(label) => (label.and_then(|label| label.put_on(&mut meta)), None),
+        Err(error) => (None, Some(crate::guard::words(&error))),
     };
     Entry {
         id,
         meta: Some(meta),
         damage,
         remark,
+        unfrozen,
     }
 }
 
@@ -170,6 +169,7 @@ mod tests {
             meta: Some(found),
             damage: None,
             remark: None,
+            unfrozen: None,
         }
     }
 

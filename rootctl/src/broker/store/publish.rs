@@ -130,10 +130,30 @@ impl<'a> Draft<'a> {
 
     /// Seals the root and writes the meta file; it is complete, and nobody sees it yet. Not durable before it is published.
     pub(crate) fn seal(self, facts: Facts) -> Result<Sealed<'a>> {
+        let uuid = self.seal_root()?;
+        let meta = meta_of(self.id, uuid, facts);
+        self.describe(meta)
+    }
+
+    /// The same for a snapshot that is published already and gets another root and boot files.
+    pub(crate) fn seal_again(self, published: Meta, kernel: Kernel) -> Result<Sealed<'a>> {
+        let uuid = self.seal_root()?;
+        self.describe(Meta {
+            uuid,
+            kernel: Some(kernel),
+            ..published
+        })
+    }
+
+    /// Seals the root and gives its UUID.
+    fn seal_root(&self) -> Result<String> {
         let root = self.root();
         subvol::set_access(&root, Access::ReadOnly)?;
         point("S5-sealed");
-        let meta = meta_of(self.id, subvol::info(&root)?.uuid.to_string(), facts);
+        Ok(subvol::info(&root)?.uuid.to_string())
+    }
+
+    fn describe(self, meta: Meta) -> Result<Sealed<'a>> {
         let text = meta.to_toml().context("cannot write the meta file")?;
         if text.len() > rootspec::meta::MAX_SIZE {
             let (bytes, most) = (text.len(), rootspec::meta::MAX_SIZE);
@@ -162,6 +182,18 @@ impl Sealed<'_> {
     /// Its folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.draft.dir
+    }
+
+    /// Syncs, takes the place of the published snapshot of this number, syncs again, and removes the other one.
+    pub(crate) fn replace(self) -> Result<Meta> {
+        let store = self.draft.store;
+        store.commit()?;
+        point("S6-synced");
+        sys::fs::exchange(&self.draft.dir, store.snapshot(self.draft.id))?;
+        sys::fs::sync_dir(store.path(names::SNAPS))?;
+        point("S7-published");
+        // In the draft's folder lies what was there before; it goes with the draft.
+        Ok(self.meta)
     }
 
     /// Syncs, renames into place, syncs again.

@@ -1,6 +1,7 @@
 //! `rootctl snap …`: one file per verb.
 
 mod delete;
+mod freeze;
 mod gc;
 mod history;
 mod keep;
@@ -39,6 +40,8 @@ pub(super) fn run(context: Context<'_>, verb: Snap) -> Result<Exit> {
         Snap::Note(args) => label::note(context, args),
         Snap::Keep(args) => keep::run(context, args, true),
         Snap::Unkeep(args) => keep::run(context, args, false),
+        Snap::Unfreeze(args) => freeze::run(context, args, false),
+        Snap::Freeze(args) => freeze::run(context, args, true),
         Snap::Delete(args) => delete::run(context, args),
         Snap::Undelete(args) => undelete::run(context, args),
         Snap::Verify(args) => crate::commands::doctor::verify(context, args),
@@ -59,7 +62,7 @@ fn marks(snapshot: &rootspec::protocol::store::Snapshot) -> Cell {
     let has = |mark: &str| snapshot.marks.iter().any(|m| m == mark);
     let tone = if has("failed") {
         Tone::Bad
-    } else if has("trial") {
+    } else if has("trial") || has("unfrozen") {
         Tone::Warning
     } else if has("good") {
         Tone::Good

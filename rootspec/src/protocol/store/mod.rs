@@ -31,7 +31,8 @@ pub use gc::{Collect, Collected, CollectedOne, Fate};
 pub use journal::{By, Log, Logged, Operation, Standing};
 pub use make::{BuildInitramfs, BuiltInitramfs, Init};
 pub use snaps::{
-    Delete, Deleted, Keep, Kept, Label, List, Made, New, Snapshot, SnapshotList, Undelete,
+    Delete, Deleted, Freeze, Frozen, Keep, Kept, Label, List, Made, New, Snapshot, SnapshotList,
+    Undelete,
 };
 pub use status::{Status, TrialStatus};
 pub use work::{Ran, Run};
@@ -64,6 +65,8 @@ pub mod method {
     pub const LABEL: &str = "org.rootctl.Store.Label";
     /// [`super::Keep`] to [`super::Kept`]; *progress*
     pub const KEEP: &str = "org.rootctl.Store.Keep";
+    /// [`super::Freeze`] to [`super::Frozen`]; *progress*
+    pub const FREEZE: &str = "org.rootctl.Store.Freeze";
     /// [`super::Collect`] to [`super::Collected`]; *progress*
     pub const COLLECT: &str = "org.rootctl.Store.Collect";
     /// [`super::Doctor`] to [`super::Diagnosis`]; *progress*

@@ -39,7 +39,7 @@ pub struct Snapshot {
     /// Kernel release; absent: it cannot be deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Any of `booted`, `next`, `good`, `previous`, `trial`, `failed`, `pinned`, `image`; of one in the trash `deleted`.
+    /// Any of `booted`, `next`, `good`, `previous`, `trial`, `failed`, `pinned`, `image`, `unfrozen`; of one in the trash `deleted`.
     pub marks: Vec<String>,
     /// What is wrong with it; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +120,29 @@ pub struct Kept {
     pub ids: Vec<SnapshotId>,
     /// All that are kept.
     pub all: Vec<SnapshotId>,
+}
+
+/// Let a snapshot be changed in place, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// As typed.
+    pub target: String,
+    /// False: it may be changed.
+    pub frozen: bool,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Whether a snapshot may be changed now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Its id.
+    pub id: SnapshotId,
+    /// False: it may be changed.
+    pub frozen: bool,
+    /// What was done, or would be; nothing: it was so already.
+    pub steps: Vec<String>,
 }
 
 /// Snapshots to delete.
