@@ -21,6 +21,7 @@ fn meta(n: u32, kernel: Option<(&str, &str)>) -> Meta {
         note: String::new(),
         cmdline: String::new(),
         etc_base: None,
+        redoes: None,
         origin: Origin {
             kind: "import".into(),
             detail: String::new(),

@@ -26,6 +26,9 @@ pub struct Meta {
     /// anywhere in the tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copied: Vec<SnapshotId>,
+    /// The snapshot whose change it has once more, on another ground.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redoes: Option<SnapshotId>,
     /// Its name, if it has one.
     pub name: Option<SnapshotName>,
     /// When it was published, in seconds since 1970 (UTC).
@@ -138,6 +141,7 @@ mod tests {
             parent: SnapshotId::new(2),
             lineage: vec![SnapshotId::new(2).unwrap(), SnapshotId::new(1).unwrap()],
             copied: vec![],
+            redoes: None,
             name: Some("web".parse().unwrap()),
             created: 1_700_000_000,
             note: "a \"quoted\" note".into(),

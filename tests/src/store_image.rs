@@ -238,6 +238,7 @@ fn meta(number: u32, uuid: String, image: Option<Image>) -> Result<Meta> {
         note: String::new(),
         cmdline: String::new(),
         etc_base: None,
+        redoes: None,
         origin: Origin {
             kind: "import".into(),
             detail: String::new(),

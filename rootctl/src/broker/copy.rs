@@ -51,6 +51,7 @@ pub(crate) fn new(session: &mut Session, ask: &New) -> Result<Made> {
             },
             kernel: parent.kernel.clone(),
             etc_base: session.etc_base(&parent),
+            redoes: None,
             place,
             source: Some(parent),
         })?

@@ -79,6 +79,7 @@ pub(crate) fn init(site: Site, ask: Init, progress: &mut Progress<'_>) -> Result
         },
         kernel: None,
         etc_base: None,
+        redoes: None,
     };
     let meta = base(&store, &lock, &source, facts, progress)?;
     let id = meta.id;

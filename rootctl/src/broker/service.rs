@@ -114,7 +114,10 @@ impl<'a> Service<'a> {
         if let Some(value) = self.looking(asked, progress)? {
             return Ok(Some(value));
         }
-        match self.editing(asked, progress)? {
+        if let Some(value) = self.editing(asked, progress)? {
+            return Ok(Some(value));
+        }
+        match self.replaying(asked, progress)? {
             Some(value) => Ok(Some(value)),
             None => self.changing(asked, progress),
         }
@@ -215,21 +218,6 @@ impl<'a> Service<'a> {
                     freeze::freeze(session, &ask, progress)
                 })?
             }
-            method::REBASE => {
-                // A plan reads whole trees, and names what not everybody may list.
-                self.must_be_allowed()?;
-                let ask = take(given)?;
-                self.change(asked, progress, |session, progress| {
-                    replay::rebase(session, &ask, progress)
-                })?
-            }
-            method::REVERT => {
-                self.must_be_allowed()?;
-                let ask = take(given)?;
-                self.change(asked, progress, |session, progress| {
-                    replay::revert(session, &ask, progress)
-                })?
-            }
             method::DEPLOY => {
                 let ask = take(given)?;
                 self.change(asked, progress, |session, progress| {
@@ -269,6 +257,36 @@ impl<'a> Service<'a> {
                 let made = import::init(site, take(given)?, progress)?;
                 journal::first(&store, asked, made.id, progress);
                 json(made)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(value))
+    }
+
+    /// The methods that make changes once more, or undo them. A plan reads whole trees, and names what not everybody may list.
+    fn replaying(&self, asked: Asked<'_>, progress: &mut Progress<'_>) -> Result<Option<Value>> {
+        let given = asked.given;
+        let value = match asked.method {
+            method::REBASE => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    replay::rebase(session, &ask, progress)
+                })?
+            }
+            method::SYNC => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    replay::sync(session, &ask, progress)
+                })?
+            }
+            method::REVERT => {
+                self.must_be_allowed()?;
+                let ask = take(given)?;
+                self.change(asked, progress, |session, progress| {
+                    replay::revert(session, &ask, progress)
+                })?
             }
             _ => return Ok(None),
         };

@@ -5,7 +5,7 @@
 //! | `snap` | the verbs of `rootctl snap` |
 //! | `targets` | targets that several verbs take |
 //! | `look` | verbs that only look: differences, rules, journal, logs |
-//! | `work` | verbs that change a copy of a snapshot: `run`, `rebase`, `shell`, `session` |
+//! | `work` | verbs that change a copy of a snapshot: `run`, `base`, `rebase`, `sync`, `shell`, `session` |
 //! | `etc` | the verbs of `rootctl etc` |
 //! | `boots` | verbs that decide what boots: `deploy`, `boot-ok`, `rollback` |
 //! | `make` | verbs that make a store or an initramfs |
@@ -41,7 +41,9 @@ pub(crate) use snap::{
     Snap, SnapDelete, SnapGc, SnapList, SnapNew, SnapNote, SnapRename, SnapRevert, SnapUndelete,
 };
 pub(crate) use targets::{OneTarget, OptionalTarget, SomeTargets};
-pub(crate) use work::{Outcome, Rebase, Run, Session, SessionKeep, Shell, SomeSessions};
+pub(crate) use work::{
+    Base, BaseUpdate, Outcome, Rebase, Run, Session, SessionKeep, Shell, SomeSessions, Sync,
+};
 
 /// Everything a person can type.
 #[derive(Debug, Parser)]
@@ -112,6 +114,11 @@ pub(crate) enum Command {
     Run(Run),
     /// Make what was changed in a snapshot once more, on another one; exit status 6: it does not fit
     Rebase(Rebase),
+    /// Make what was made from older versions of a snapshot once more on the newest one; exit status 6: it does not fit
+    Sync(Sync),
+    /// The snapshot that the others were made from
+    #[command(subcommand)]
+    Base(Base),
     /// Work in a copy of a snapshot with a shell; what was done becomes a new snapshot if you keep it
     Shell(Shell),
     /// Work in copies that is neither kept nor dropped yet
@@ -215,6 +222,9 @@ mod tests {
             &["rootctl", "rebase", "1"],
             &["rootctl", "rebase", "--onto", "1"],
             &["rootctl", "rebase", "1", "2", "--onto", "3"],
+            &["rootctl", "sync"],
+            &["rootctl", "base", "update"],
+            &["rootctl", "base", "update", "true"],
             &["rootctl", "shell"],
             &["rootctl", "shell", "1", "--keep", "--hold"],
             &["rootctl", "shell", "1", "sh"],

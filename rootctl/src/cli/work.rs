@@ -1,4 +1,4 @@
-//! Verbs that change a copy of a snapshot: `run`, `rebase`, `shell`, `session`.
+//! Verbs that change a copy of a snapshot: `run`, `base`, `rebase`, `sync`, `shell`, `session`.
 
 use clap::{Args, Subcommand};
 
@@ -42,6 +42,55 @@ pub(crate) struct Rebase {
     /// Where both were changed, leave what is there and name it
     #[arg(long)]
     pub(crate) leave: bool,
+}
+
+// `sync`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Snapshots of one name are versions of one thing. What was made from an older version of TARGET, and what was made \
+        from that in turn, is made once more on TARGET, as rebase --recursive does it; the new snapshots get the names of the old \
+        ones. What has moved already, or was made from TARGET, stays as it is, so that it may be done at any time. All new \
+        snapshots are published at once, or none.\n\n\
+        What was changed differently on both sides is a conflict: the paths are named, and nothing changes (exit status 6)."
+)]
+pub(crate) struct Sync {
+    /// The newest version
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The older version [default: all older snapshots of the same name]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: Option<String>,
+    /// Where both were changed, leave what is there and name it
+    #[arg(long)]
+    pub(crate) leave: bool,
+}
+
+// `base …`
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum Base {
+    /// Run a command in a copy of the newest base; success makes the copy the newest base
+    Update(BaseUpdate),
+}
+
+// `base update`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "The base is the first snapshot; its newest version is the newest snapshot of its name. The command runs in a copy \
+        of that one, as with run, and what comes of it gets the same name. @base stays the first one.\n\n\
+        With --sync, what was made from older versions is then made once more on it, as sync does it. If that meets a conflict, \
+        the new base stays, and exit status 6 says so."
+)]
+pub(crate) struct BaseUpdate {
+    /// Then make what was made from older versions once more on it
+    #[arg(long)]
+    pub(crate) sync: bool,
+    /// A line for people
+    #[arg(short = 'm', long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// The command, passed on untouched
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) argv: Vec<String>,
 }
 
 // What becomes of a session when its shell has ended. Without any of these a person at a terminal is asked.

@@ -1,5 +1,6 @@
 //! One file per verb: what it asks, and how the answer looks. `run` is the table of all of them.
 
+mod base;
 mod boot;
 mod boot_ok;
 mod completion;
@@ -21,6 +22,7 @@ mod snap;
 mod status;
 mod store;
 mod svc;
+mod sync;
 mod version;
 
 use anyhow::Result;
@@ -66,6 +68,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result<Exit> {
         Command::Diff(args) => diff::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Rebase(args) => rebase::run(context, args),
+        Command::Sync(args) => sync::run(context, args),
+        Command::Base(verb) => base::run(context, verb),
         Command::Etc(verb) => etc::run(context, verb),
         Command::Shell(args) => shell::run(context, args),
         Command::Session(verb) => session::run(context, verb),

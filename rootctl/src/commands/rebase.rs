@@ -42,9 +42,10 @@ pub(super) fn show(context: Context<'_>, done: &Replayed, what: &str) -> Result<
                 .try_for_each(|one| context.out.line(&one.id.to_string()));
         }
         let step = |one: &rootspec::protocol::replay::ReplayedOne| {
-            let paths = one
-                .changes
-                .map_or(String::new(), |count| format!(" ({count} paths)"));
+            let paths = match one.changes {
+                Some(count) => format!(" ({count} paths)"),
+                None => " (what does not fit shows when it is made)".to_owned(),
+            };
             format!("{what} {} on {}, as {}{paths}", one.of, one.onto, one.id)
         };
         let steps: Vec<String> = done.snapshots.iter().map(step).collect();

@@ -12,6 +12,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_does_not_fit_is_named_and_nothing_changes", conflicts),
     ("a_change_is_undone_and_later_ones_stay", reverted),
     ("a_rebase_cut_at_any_step_leaves_all_or_nothing", rebase_cut),
+    (
+        "a_sync_takes_everything_to_the_newest_version_and_does_so_once",
+        synced,
+    ),
+    (
+        "a_new_base_and_what_was_made_from_the_old_one_come_together",
+        base_updated,
+    ),
+    ("a_sync_cut_at_any_step_leaves_all_or_nothing", sync_cut),
     ("hostile_words_for_a_rebase_are_refused", hostile),
 ];
 
@@ -325,6 +334,174 @@ fn rebase_cut() {
     }
 }
 
+fn synced() {
+    let bench = Bench::new("sync");
+    bench.rootctl(&["snap", "rename", "1", "ground"]).code(0);
+    change(
+        &bench,
+        "ground",
+        "app",
+        "echo app > /usr/app; chmod 4751 /usr/app",
+    );
+    change(
+        &bench,
+        "app",
+        "shop",
+        "echo shop > /usr/shop; rm /usr/lib/os-release; echo ID=s > /etc/os-release",
+    );
+    bench
+        .rootctl(&["snap", "new", "--from", "1", "--top"])
+        .code(0);
+    change(
+        &bench,
+        "1",
+        "ground",
+        "echo new > /usr/ground; echo x >> /etc/motd",
+    );
+    change(&bench, "ground", "later", "echo later > /usr/later");
+    let before = bench.status("snapshots");
+    let plan = bench.rootctl(&["sync", "ground", "-n"]).code(0);
+    plan.says(&[
+        "the change of 2 on 5, as 7 (1 paths)",
+        "the change of 3 on 7, as 8 (what does not fit shows when it is made)",
+        "the change of 4 on 5, as 9",
+    ]);
+    assert_eq!(bench.status("snapshots"), before, "that was a plan");
+    let done = bench.rootctl(&["sync", "ground", "--json"]).code(0).out;
+    let done: rootspec::protocol::replay::Replayed = serde_json::from_str(&done).unwrap();
+    let made: Vec<_> = done
+        .snapshots
+        .iter()
+        .map(|one| (one.of.get(), one.onto.get(), one.id.get()))
+        .collect();
+    assert_eq!(made, [(2, 5, 7), (3, 7, 8), (4, 5, 9)]);
+    for (path, content) in [
+        ("usr/app", Some("app\n")),
+        ("usr/shop", Some("shop\n")),
+        ("usr/ground", Some("new\n")),
+        ("usr/lib/os-release", None),
+        ("usr/later", None),
+    ] {
+        assert_eq!(read(&bench, 8, path).as_deref(), content, "{path}");
+    }
+    use std::os::unix::fs::MetadataExt;
+    let mode = |id: u32| {
+        let path = bench.store(&format!("snaps/{id}/root/usr/app"));
+        path.metadata().unwrap().mode()
+    };
+    assert_eq!(mode(8), mode(2), "setuid bits come along");
+    bench
+        .rootctl(&["snap", "show", "shop"])
+        .code(0)
+        .says(&["parent  7", "rebase: the change of 3 on 7"]);
+    // All of it is done; again is no harm.
+    bench
+        .rootctl(&["sync", "ground"])
+        .code(0)
+        .says(&["nothing was made from an older version"]);
+    // Also what somebody makes from an old one afterwards.
+    change(&bench, "2", "late", "echo late > /usr/late");
+    let again = bench.rootctl(&["sync", "ground"]).code(0);
+    assert_eq!(again.out, "11\n");
+    assert!(read(&bench, 11, "usr/late").is_some() && read(&bench, 11, "usr/ground").is_some());
+    // What does not fit: all is named, and nothing is there that was not before.
+    change(&bench, "ground", "ground", "echo theirs > /usr/app");
+    let before = bench.status("snapshots");
+    bench.rootctl(&["sync", "ground"]).code(6).says(&[
+        "/usr/app",
+        "nothing was changed",
+        "rootctl sync 12 --leave",
+    ]);
+    bench.rootctl(&["sync", "ground", "-n"]).code(6);
+    assert_eq!(bench.status("snapshots"), before);
+    bench
+        .rootctl(&["sync", "ground", "--leave"])
+        .code(0)
+        .says(&["/usr/app"]);
+    let app = bench
+        .rootctl(&["snap", "show", "app", "--json"])
+        .code(0)
+        .out;
+    let app: serde_json::Value = serde_json::from_str(&app).unwrap();
+    let id = u32::try_from(app["snapshots"][0]["id"].as_u64().unwrap()).unwrap();
+    assert_eq!(read(&bench, id, "usr/app").as_deref(), Some("theirs\n"));
+    must_be_tidy(&bench);
+}
+
+fn base_updated() {
+    let bench = Bench::new("base-update");
+    let words = [
+        "base",
+        "update",
+        "--sync",
+        "--",
+        "sh",
+        "-ec",
+        "echo 2 > /usr/base",
+    ];
+    bench.rootctl(&["snap", "rename", "1", "--clear"]).code(0);
+    bench
+        .rootctl(&words)
+        .code(2)
+        .says(&["has no name", "rootctl snap rename 1 base"]);
+    bench.rootctl(&["snap", "rename", "1", "base"]).code(0);
+    change(&bench, "1", "web", "echo web > /usr/web");
+    bench
+        .rootctl(&[&["-n"], &words[..]].concat())
+        .code(0)
+        .says(&["rootctl sync base"]);
+    assert_eq!(bench.status("snapshots"), "2");
+    let made = bench.rootctl(&words).code(0);
+    assert_eq!(made.out, "3\n4\n");
+    assert!(read(&bench, 4, "usr/web").is_some() && read(&bench, 4, "usr/base").is_some());
+    // The next one begins with the newest, and what failed leaves nothing.
+    bench
+        .rootctl(&["base", "update", "--sync", "--", "false"])
+        .code(1);
+    assert_eq!(bench.status("snapshots"), "4");
+    bench
+        .rootctl(&["base", "update", "--", "sh", "-ec", "echo 3 >> /usr/base"])
+        .code(0);
+    assert_eq!(read(&bench, 5, "usr/base").as_deref(), Some("2\n3\n"));
+    let done = bench.rootctl(&["sync", "base"]).code(0);
+    assert_eq!(done.out, "6\n", "the web of the newest base only");
+    assert_eq!(read(&bench, 6, "usr/base").as_deref(), Some("2\n3\n"));
+    must_be_tidy(&bench);
+}
+
+fn sync_cut() {
+    let bench = Bench::new("sync-cut");
+    change(&bench, "1", "web", "echo web > /usr/web");
+    change(&bench, "web", "db", "echo db > /usr/db");
+    for at in [
+        "R2-copied",
+        "R3-carried",
+        "S6-synced",
+        "S8-decided",
+        "S9-moved",
+        "S7-published",
+    ] {
+        let script = format!("echo {at} > /usr/base");
+        change(&bench, "base", "base", &script);
+        let before: u32 = bench.status("snapshots").parse().unwrap();
+        bench
+            .rootctl_with(&["sync", "base"], &[("ROOTCTLD_DIE_AT", at)])
+            .code(1);
+        bench.rootctl(&["doctor", "--fix"]).code(0);
+        let is_decided = ["S8-decided", "S9-moved", "S7-published"].contains(&at);
+        let made = if is_decided { 2 } else { 0 };
+        assert_eq!(
+            bench.status("snapshots"),
+            (before + made).to_string(),
+            "{at}"
+        );
+        // Once more finishes it, and never makes anything twice.
+        bench.rootctl(&["sync", "base"]).code(0);
+        assert_eq!(bench.status("snapshots"), (before + 2).to_string(), "{at}");
+        must_be_tidy(&bench);
+    }
+}
+
 fn hostile() {
     let bench = Bench::new("rebase-hostile");
     change(&bench, "1", "two", "echo 2 > /usr/two");
@@ -340,6 +517,10 @@ fn hostile() {
             if words[3] == "--from" {
                 words.push(bad);
             }
+            let said = bench.rootctl(&words);
+            assert!([1, 2].contains(&said.code), "{words:?}: {said:?}");
+        }
+        for words in [["sync", bad, "--from", "1"], ["sync", "1", "--from", bad]] {
             let said = bench.rootctl(&words);
             assert!([1, 2].contains(&said.code), "{words:?}: {said:?}");
         }
@@ -361,5 +542,14 @@ fn hostile() {
     ] {
         bench.rootctl(&words).code(2).says(&[why]);
     }
+    bench.rootctl(&["snap", "rename", "1", "--clear"]).code(0);
+    bench
+        .rootctl(&["sync", "1"])
+        .code(2)
+        .says(&["has no name", "rootctl snap rename 1 NAME"]);
+    bench
+        .rootctl(&["sync", "two", "--from", "two"])
+        .code(2)
+        .says(&["no older version of itself"]);
     assert_eq!(bench.status("snapshots"), "3");
 }

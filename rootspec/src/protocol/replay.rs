@@ -1,4 +1,4 @@
-//! Changes of snapshots of [`super::store`], made once more somewhere else: rebase and revert.
+//! Changes of snapshots of [`super::store`], made once more somewhere else: rebase, sync and revert.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,22 @@ pub struct Rebase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recursive: Option<bool>,
     /// What was changed differently on both sides is left as it is there, and named in the answer; else it is a conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<bool>,
+    /// Only say what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+}
+
+/// Make what was made from older versions of a snapshot once more on the newest one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sync {
+    /// The newest version, as typed.
+    pub target: String,
+    /// The older version; the default is all older snapshots of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// As in [`Rebase`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leave: Option<bool>,
     /// Only say what would be done.

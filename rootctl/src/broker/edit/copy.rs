@@ -86,6 +86,7 @@ pub(crate) fn publish(
             origin: told.origin,
             kernel: Some(kernel),
             etc_base: record.etc_base,
+            redoes: None,
             place: Place::BelowSource,
             source: Some(record.from),
         })?

@@ -63,6 +63,7 @@ pub(crate) fn save(
             },
             kernel: Some(kernel),
             etc_base: session.etc_base(&parent),
+            redoes: None,
             place: Place::BelowSource,
             source: Some(parent),
         })?

@@ -27,6 +27,7 @@ fn verb(name: &str, given: &Value) -> (&'static str, &'static [&'static str]) {
         }
         method::FREEZE => ("snap freeze", &["target"]),
         method::REBASE => ("rebase", &["target"]),
+        method::SYNC => ("sync", &["target"]),
         method::REVERT => ("snap revert", &["target"]),
         method::RUN => ("run", &["target"]),
         method::ETC_MERGE => ("etc merge", &["target"]),

@@ -3,18 +3,23 @@
 //!
 //! | open | for |
 //! |---|---|
+//! | `all` | several changes, made and published together |
+//! | `sync` | what was made from older versions of a snapshot, on the newest one |
 //! | `rebase` | changes on another snapshot, those made on top of them included |
 //! | `revert` | a change undone in a copy of a later snapshot |
 //! | `line` | who was made from whom (pure) |
 //! | `carry` | three trees merged in a draft, conflicts found |
 
+mod all;
 mod carry;
 mod line;
 mod rebase;
 mod revert;
+mod sync;
 
 pub(crate) use rebase::rebase;
 pub(crate) use revert::revert;
+pub(crate) use sync::sync;
 
 use std::path::PathBuf;
 
@@ -62,6 +67,7 @@ struct Task<'a> {
     name: Option<SnapshotName>,
     note: String,
     origin: Origin,
+    redoes: Option<SnapshotId>,
 }
 
 /// What becomes of what was changed differently on both sides.
@@ -154,6 +160,7 @@ fn make<'a>(
         origin: task.origin,
         kernel: Some(kernel),
         etc_base: session.etc_base(ground.meta),
+        redoes: task.redoes,
         place: Place::BelowSource,
         source: Some(ground.meta.clone()),
     })?;

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use rootspec::SnapshotId;
-use rootspec::meta::{Meta, Origin};
+use rootspec::meta::Meta;
 use rootspec::protocol::replay::{Rebase, Replayed, ReplayedOne};
 
-use super::{Change, Conflicts, Ground, Task, carry, change_of, line, make};
-use crate::copy::{may_be_copied, must_have_room};
+use super::all::{self, Planned, Wanted};
+use super::{Conflicts, line};
+use crate::copy::may_be_copied;
 use crate::guard::Guard;
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::store::publish::{self, Sealed};
-
-/// Most snapshots at once: all of them are made before the first one is seen.
-const MOST: usize = 256;
 
 /// Makes the changes again; all new snapshots are published at once, or none.
 pub(crate) fn rebase(
@@ -26,78 +23,16 @@ pub(crate) fn rebase(
     let id = session.resolve(&ask.target)?;
     let onto = session.resolve(&ask.onto)?;
     let moving = moving(session, id, onto, ask.recursive == Some(true))?;
-    let conflicts = Conflicts::wanted(ask.leave);
     let first = session.next_id()?;
     let plan = plan(&moving, onto, first)?;
-    let changes = moving
-        .iter()
-        .map(|meta| change_of(session, meta))
-        .collect::<Result<Vec<Change>>>()?;
-    let verb = format!("rootctl rebase {id} --onto {onto}");
-    if ask.dry_run == Some(true) {
-        let mut snapshots = plan;
-        // The others are made on snapshots that are not there yet.
-        if let (Some(one), Some(change)) = (snapshots.first_mut(), changes.first()) {
-            let ours = session
-                .store
-                .snapshot(onto)
-                .join(rootspec::paths::store::ROOT);
-            let carried = carry::foretell(change, &ours)?;
-            conflicts.must_not_be(&carried.left, one.of, &verb)?;
-            one.changes = Some(carried.changes);
-            one.left = carried.left;
-        }
-        return Ok(Replayed { snapshots });
-    }
-    must_have_room(&session.store, 0)?;
-    let (metas, snapshots) = {
-        let onto = session.whole(onto)?;
-        let mut sealed: Vec<Sealed<'_>> = Vec::new();
-        let mut made: BTreeMap<SnapshotId, usize> = BTreeMap::new();
-        let mut snapshots = plan;
-        for (((one, meta), change), at) in snapshots.iter_mut().zip(&moving).zip(&changes).zip(0..)
-        {
-            progress.step(&format!(
-                "make the change of snapshot {} on {} as {}",
-                one.of, one.onto, one.id
-            ));
-            let before = made.get(&one.onto).and_then(|at| sealed.get(*at));
-            let ground = match before {
-                Some(before) => Ground {
-                    meta: before.meta(),
-                    dir: before.dir().to_owned(),
-                },
-                None => Ground {
-                    meta: onto,
-                    dir: session.store.snapshot(onto.id),
-                },
-            };
-            let task = Task {
-                id: one.id,
-                ground,
-                change,
-                name: meta.name.clone(),
-                note: meta.note.clone(),
-                origin: Origin {
-                    kind: "rebase".into(),
-                    detail: format!("the change of {} on {}", one.of, one.onto),
-                },
-            };
-            let (done, carried) = make(session, task, progress)
-                .with_context(|| format!("cannot make the change of snapshot {} again", one.of))?;
-            conflicts.must_not_be(&carried.left, one.of, &verb)?;
-            one.changes = Some(carried.changes);
-            one.left = carried.left;
-            made.insert(one.id, at);
-            sealed.push(done);
-        }
-        let all = publish::publish_all(&session.store, sealed, session.lock()?)?;
-        (all, snapshots)
+    let planned = plan.into_iter().zip(moving);
+    let wanted = Wanted {
+        conflicts: Conflicts::wanted(ask.leave),
+        verb: &format!("rootctl rebase {id} --onto {onto}"),
+        dry_run: ask.dry_run == Some(true),
     };
-    for meta in metas {
-        session.published(meta);
-    }
-    Ok(Replayed { snapshots })
+    let planned = planned.map(|(one, meta)| Planned { one, meta }).collect();
+    all::replay(session, planned, wanted, progress)
 }
 
 /// What moves: the snapshot, and with `recursive` all that was made from it.
@@ -127,14 +62,6 @@ fn moving(
         true => family.into_iter().cloned().collect(),
         false => vec![target.clone()],
     };
-    if moving.len() > MOST {
-        return Guard::refused(format!(
-            "{} snapshots were made from {id}; at most {MOST} are rebased at once",
-            moving.len()
-        ))
-        .next(format!("rootctl rebase {id} --onto {onto}"))
-        .err();
-    }
     for meta in &moving {
         session.whole(meta.id)?;
     }

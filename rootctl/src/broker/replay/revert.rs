@@ -64,6 +64,7 @@ pub(crate) fn revert(
                 kind: "revert".into(),
                 detail: format!("{onto} without the change of {of}"),
             },
+            redoes: None,
         };
         let (sealed, carried) = make(session, task, progress)?;
         conflicts.must_not_be(&carried.left, of, &verb)?;

@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub(crate) kernel: Option<Kernel>,
     /// Whose `/etc` its first boot merges forward.
     pub(crate) etc_base: Option<SnapshotId>,
+    /// The snapshot whose change it has once more.
+    pub(crate) redoes: Option<SnapshotId>,
 }
 
 /// Where a snapshot is shown in the tree.
@@ -302,6 +304,7 @@ fn meta_of(id: SnapshotId, uuid: String, facts: Facts) -> Meta {
         parent,
         lineage,
         copied,
+        redoes: facts.redoes,
         name: facts.name,
         created: now(),
         note: facts.note,
@@ -342,6 +345,7 @@ pub(crate) mod tests {
             note: String::new(),
             cmdline: String::new(),
             etc_base: None,
+            redoes: None,
             origin: Origin {
                 kind: "import".into(),
                 detail: String::new(),
@@ -364,6 +368,7 @@ pub(crate) mod tests {
             origin: meta(1).origin,
             kernel: None,
             etc_base: None,
+            redoes: None,
         };
         meta_of(SnapshotId::new(n).unwrap(), String::new(), facts)
     }

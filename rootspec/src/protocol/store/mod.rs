@@ -79,6 +79,8 @@ pub mod method {
     pub const HISTORY: &str = "org.rootctl.Store.History";
     /// [`super::super::replay::Rebase`] to [`super::super::replay::Replayed`]; *progress*
     pub const REBASE: &str = "org.rootctl.Store.Rebase";
+    /// [`super::super::replay::Sync`] to [`super::super::replay::Replayed`]; *progress*
+    pub const SYNC: &str = "org.rootctl.Store.Sync";
     /// [`super::super::replay::Revert`] to [`super::super::replay::Replayed`] with one entry; *progress*
     pub const REVERT: &str = "org.rootctl.Store.Revert";
     /// [`super::Run`] to [`super::Ran`]; *progress*

@@ -136,6 +136,7 @@ impl Store {
             note: String::new(),
             cmdline: String::new(),
             etc_base: None,
+            redoes: None,
             origin: Origin {
                 kind: "copy".into(),
                 detail: String::new(),
