@@ -7,6 +7,7 @@
 //! | `store/doctor.rs` | what is broken is found |
 //! | `store/log.rs` | what the journal tells, and that it stands in nobody's way |
 //! | `store/etc.rs` | the live `/etc`: changed, merged, put back, saved |
+//! | `store/faults.rs` | the disk refuses a step: what remains, and what doing it once more makes of it |
 //! | `store/freeze.rs` | snapshots changed in place, and frozen again |
 //! | `store/gc.rs` | what the garbage collection takes, and what never |
 //! | `store/tree.rs` | names, places, what is kept, deleted and brought back |
@@ -39,6 +40,8 @@ mod diff;
 mod doctor;
 #[path = "store/etc.rs"]
 mod etc;
+#[path = "store/faults.rs"]
+mod faults;
 #[path = "store/freeze.rs"]
 mod freeze;
 #[path = "store/gc.rs"]
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         sessions::TESTS,
         replay::TESTS,
         freeze::TESTS,
+        faults::TESTS,
         etc::TESTS,
     ]
     .concat();

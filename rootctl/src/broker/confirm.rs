@@ -178,7 +178,7 @@ pub(crate) fn make_default(
         "C1 record that snapshot {id} is becoming the default"
     ));
     session.write_state(trial::begin_confirm(&before, id))?;
-    point("C1");
+    point("C1")?;
     progress.step(&format!(
         "C2 make snapshot {id} the first entry of the menu"
     ));
@@ -189,10 +189,10 @@ pub(crate) fn make_default(
         &settings,
         progress,
     )?;
-    point("C2");
+    point("C2")?;
     progress.step(&format!("C3 record that snapshot {id} is good"));
     session.write_state(plan.state.clone())?;
-    point("C3");
+    point("C3")?;
     if let Some(one_shot) = OneShot::of(
         before.trial.as_ref(),
         &settings,
@@ -202,7 +202,7 @@ pub(crate) fn make_default(
         progress.step("C4 take back what the loader was told to try");
         one_shot.clear()?;
     }
-    point("C4");
+    point("C4")?;
     progress.step("C6 remove boot files that no entry names");
     collect(session, &plan, esp_dir.path())
 }

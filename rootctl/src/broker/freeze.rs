@@ -73,14 +73,14 @@ fn open(
         };
         // The mark first: a root that can be written to is never without it.
         Label::of(meta, Some(mark.clone())).write(&dir, session.lock()?)?;
-        point("U1-marked");
+        point("U1-marked")?;
         for entry in session.entries.iter_mut().filter(|entry| entry.id == id) {
             entry.unfrozen = Some(mark.clone());
         }
     }
     subvol::set_access(&root, Access::ReadWrite)?;
     session.store.commit()?;
-    point("U2-open");
+    point("U2-open")?;
     Ok(steps)
 }
 
@@ -116,7 +116,7 @@ fn seal(
         settings.modes.remove(&id.to_string());
         settings.save(&session.store, session.lock()?)?;
         session.settings = Ok(settings);
-        point("F1-mode");
+        point("F1-mode")?;
     }
     let meta = {
         let published = session.whole(id)?.clone();
@@ -124,7 +124,7 @@ fn seal(
         let dir = session.store.snapshot(id);
         let draft = Draft::new(&session.store, session.lock()?, id)?;
         subvol::snapshot(&dir.join(names::ROOT), &draft.root(), Access::ReadOnly)?;
-        point("F2-copied");
+        point("F2-copied")?;
         let before = mark.and_then(|mark| mark.built_from);
         let kernel = boot_files::of_changed(&draft, &published, before, Some(&dir), progress)
             .with_context(|| {

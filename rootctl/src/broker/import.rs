@@ -94,7 +94,7 @@ pub(crate) fn init(site: Site, ask: Init, progress: &mut Progress<'_>) -> Result
     let file = crate::state::whole_file(None, &state)?;
     sys::fs::write_atomic(store.path(names::STATE), &file, 0o600)?;
     store.commit()?;
-    point("I9");
+    point("I9")?;
     let format = format!("{}\n", names::FORMAT_VERSION);
     sys::fs::write_atomic(store.path(names::FORMAT), format.as_bytes(), 0o644)?;
     Ok(Made {
@@ -229,7 +229,7 @@ fn base(
     let etc = store.etc(first);
     subvol::create(&etc)?;
     copy(&root.join("etc"), &etc, &|_| true)?;
-    point("I5");
+    point("I5")?;
     draft.publish(Facts {
         kernel: Some(kernel),
         ..facts

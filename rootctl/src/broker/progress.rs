@@ -1,9 +1,9 @@
 //! Steps of long work, on their way to whoever asked, and our own log on stderr.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::guard::Guard;
 
@@ -75,10 +75,26 @@ pub(crate) fn log(text: &str) {
     drop(writeln!(std::io::stderr().lock(), "rootctld: {text}"));
 }
 
-/// A named place where a test can let us die, as a power cut would: `ROOTCTLD_DIE_AT=E6`. Not in release builds.
-pub(crate) fn point(name: &str) {
-    if cfg!(debug_assertions) && std::env::var("ROOTCTLD_DIE_AT").is_ok_and(|at| at == name) {
+/// A named place where a test can let us die, as a power cut would (`ROOTCTLD_DIE_AT=E6`), or fail, as a disk would that takes no
+/// more (`ROOTCTLD_FAIL_AT=E6:ENOSPC`; also `EIO` and `EROFS`). Not in release builds.
+///
+/// # Errors
+/// Only what a test asked for.
+pub(crate) fn point(name: &str) -> Result<()> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    if std::env::var("ROOTCTLD_DIE_AT").is_ok_and(|at| at == name) {
         log(&format!("dying at {name} as asked"));
         std::process::abort();
     }
+    let asked = std::env::var("ROOTCTLD_FAIL_AT").unwrap_or_default();
+    // Linux has these numbers on every machine we build for.
+    let error = match asked.split_once(':') {
+        Some((at, "ENOSPC")) if at == name => 28,
+        Some((at, "EIO")) if at == name => 5,
+        Some((at, "EROFS")) if at == name => 30,
+        _ => return Ok(()),
+    };
+    Err(io::Error::from_raw_os_error(error)).with_context(|| format!("failing at {name} as asked"))
 }

@@ -90,7 +90,7 @@ impl Record {
             Guard::failed("the state record was not changed, so what boots by default did not either")
                 .next("rootctl status; where no space is left, rootctl snap delete N, then repeat the command")
         })?;
-        point("state");
+        point("state")?;
         self.read = StateRead {
             state: Some(new),
             damage: Vec::new(),

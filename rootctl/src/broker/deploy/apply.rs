@@ -37,11 +37,11 @@ pub(crate) fn arrange(
         copies::bring(&source, &copy.file, &own)?;
     }
     sys::fs::fat_barrier(&own)?;
-    point("E2");
+    point("E2")?;
     for copy in plan.copies.iter().filter(|copy| !copy.present) {
         copies::verify(&copy.file, &own)?;
     }
-    point("E3");
+    point("E3")?;
     if let Taking::From(other) = &plan.taking {
         // Entries are told apart by their number alone: a try of that store's would be taken for one of ours.
         if let Some(one_shot) = OneShot::of(None, settings, esp_dir, site) {

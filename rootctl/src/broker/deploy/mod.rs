@@ -105,7 +105,7 @@ pub(crate) fn deploy(
             path.display()
         ));
     }
-    point("E0");
+    point("E0")?;
     if settings != *session.settings()? {
         settings.save(&session.store, session.lock()?)?;
         session.settings = Ok(settings.clone());
@@ -121,10 +121,10 @@ pub(crate) fn deploy(
         "E8 record the trial of snapshot {id}: {tries} tries"
     ));
     session.write_state(plan.state.clone())?;
-    point("E8");
+    point("E8")?;
     progress.step(&format!("E9 {}", one_shot.words(id, tries)));
     one_shot.arm(id, tries)?;
-    point("E9");
+    point("E9")?;
     collect(session, &plan, esp_dir.path())?;
     Ok(Deployed {
         id,

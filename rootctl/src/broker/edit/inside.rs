@@ -68,7 +68,7 @@ fn watch(
     let (Some(end), true) = (ends.first(), length > 0) else {
         return Err(not_entered(child, edit));
     };
-    point("T5-entered");
+    point("T5-entered")?;
     progress.terminal(&edit.record.id.to_string(), end.as_fd())?;
     // The person's copy is the last one now: closing it is hanging up.
     drop(ends);

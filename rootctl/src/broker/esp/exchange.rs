@@ -30,21 +30,21 @@ pub(crate) fn install(esp: &Path, files: &MenuFiles, text: &str, claim: &Claim) 
     let file = File::create(&files.partner).with_context(partner)?;
     std::io::Write::write_all(&mut &file, text.as_bytes()).with_context(partner)?;
     file.sync_all().with_context(partner)?;
-    point("E4");
+    point("E4")?;
     sys::fs::fat_barrier(&files.dir)?;
-    point("E5");
+    point("E5")?;
     sys::fs::exchange(&files.partner, &files.live).with_context(|| {
         Guard::failed("the menu was not changed")
             .next("the kernel exchanges files on vfat from Linux 6.0 on; see `uname -r`")
     })?;
-    point("E6");
+    point("E6")?;
     for path in [&files.live, &files.partner] {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         file.sync_all()
             .with_context(|| format!("cannot sync {}", path.display()))?;
     }
     sys::fs::fat_barrier(&files.dir)?;
-    point("E7");
+    point("E7")?;
     Ok(())
 }
 

@@ -167,14 +167,14 @@ fn exchange(
     subvol::remove_tree(&copy)?;
     progress.step(&format!("merge into a copy of the /etc of snapshot {id}"));
     subvol::snapshot(&place, &copy, Access::ReadWrite)?;
-    point("M1");
+    point("M1")?;
     let result = Tree::open(&copy)?.dir;
     apply(steps, three, &result, Path::new("/etc"))?;
     drop(result);
     session.store.commit()?;
-    point("M2");
+    point("M2")?;
     sys::fs::exchange(&copy, &place)?;
     session.store.commit()?;
-    point("M3");
+    point("M3")?;
     subvol::remove_tree(&copy)
 }

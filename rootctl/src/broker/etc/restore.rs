@@ -74,7 +74,7 @@ fn put_back(
         if goes {
             progress.step(&format!("remove {}", shown(path)));
             tree::remove_if_empty(&live.dir, path).with_context(|| doing(path))?;
-            point("R1");
+            point("R1")?;
         }
     }
     for (path, difference) in changes {
@@ -91,7 +91,7 @@ fn put_back(
             take(&shipped.dir, path, &live.dir, path)
         };
         put.with_context(|| doing(path))?;
-        point("R2");
+        point("R2")?;
     }
     Ok(())
 }

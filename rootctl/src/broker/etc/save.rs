@@ -50,7 +50,7 @@ pub(crate) fn save(
         progress.step(&format!("copy snapshot {from} with its live /etc"));
         subvol::snapshot(&source.join(names::ROOT), &draft.root(), Access::ReadWrite)?;
         let before = boot_files::built_from(&draft.root(), parent.kernel.as_ref());
-        point("S2");
+        point("S2")?;
         let etc = sys::fs::open_dir(draft.root().join("etc"))?;
         carry(&changes, &live, &etc)?;
         let kernel = boot_files::of_changed(&draft, &parent, before, Some(&source), progress)?;

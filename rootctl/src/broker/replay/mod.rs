@@ -149,9 +149,9 @@ fn make<'a>(
     let from = ground.dir.join(names::ROOT);
     subvol::snapshot(&from, &draft.root(), Access::ReadWrite)?;
     let before = boot_files::built_from(&draft.root(), ground.meta.kernel.as_ref());
-    point("R2-copied");
+    point("R2-copied")?;
     let carried = carry::carry(task.change, &draft.root())?;
-    point("R3-carried");
+    point("R3-carried")?;
     let kernel = boot_files::of_changed(&draft, ground.meta, before, Some(&ground.dir), progress)
         .context("with this change it cannot be a snapshot; nothing was changed")?;
     let sealed = draft.seal(Facts {

@@ -17,7 +17,7 @@ pub(crate) use places::Additions;
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rootspec::meta::Origin;
 use rootspec::protocol::store::{Ran, Run};
 use rootspec::{SnapshotId, SnapshotName};
@@ -27,8 +27,8 @@ use sys::socket::Peer;
 use crate::access::user_name;
 use crate::copy::{name, note};
 use crate::edit::copy::{self, Told};
-use crate::guard::Guard;
-use crate::progress::{Progress, point};
+use crate::guard::{Guard, words};
+use crate::progress::{Progress, log, point};
 use crate::session::Session;
 use crate::store::edits::{Edit, Wishes};
 
@@ -104,7 +104,7 @@ pub(crate) fn command(edit: &Edit, argv: &[String], progress: &mut Progress<'_>)
     })?;
     // Whatever was killed in there could not clear up.
     edit.clear_up();
-    point("R1-ended");
+    point("R1-ended")?;
     Ok(code(status))
 }
 
@@ -115,31 +115,48 @@ pub(crate) fn end(
     ended: Result<i32>,
     progress: &mut Progress<'_>,
 ) -> Result<Ran> {
-    let published = match &ended {
-        Ok(0) => {
-            let record = &edit.record;
-            let told = Told {
-                name: record.name.clone(),
-                note: record.note.clone(),
-                origin: Origin {
-                    kind: "run".into(),
-                    detail: record.command.clone().unwrap_or_default(),
-                },
-            };
-            let done = copy::publish(session, &edit, told, progress);
-            done.map(Some).context(
-                "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
-            )
-        }
-        Ok(_) | Err(_) => Ok(None),
-    };
-    match published {
-        Ok(Some(_)) => edit.kept(),
-        Ok(None) | Err(_) => edit.throw_away(&session.store, session.lock()?)?,
+    if !matches!(ended, Ok(0)) {
+        edit.throw_away(&session.store, session.lock()?)?;
+        return Ok(Ran {
+            id: None,
+            status: ended?,
+            steps: Vec::new(),
+        });
     }
+    let record = &edit.record;
+    let told = Told {
+        name: record.name.clone(),
+        note: record.note.clone(),
+        origin: Origin {
+            kind: "run".into(),
+            detail: record.command.clone().unwrap_or_default(),
+        },
+    };
+    let id = match copy::publish(session, &edit, told, progress) {
+        Ok(id) => {
+            edit.kept();
+            id
+        }
+        // It has its place as a snapshot, and there is nothing to throw away.
+        Err(error) if !edit.dir().exists() => {
+            edit.kept();
+            return Err(error.context(
+                "the command succeeded and its snapshot is there, but the disk did not say that it stays",
+            ));
+        }
+        Err(error) => {
+            if let Err(left) = edit.throw_away(&session.store, session.lock()?) {
+                // The next change removes it.
+                log(&format!("the copy is not removed: {}", words(&left)));
+            }
+            return Err(error.context(
+                "the command succeeded, but what it left cannot be a snapshot; its work was thrown away",
+            ));
+        }
+    };
     Ok(Ran {
-        id: published?,
-        status: ended?,
+        id: Some(id),
+        status: 0,
         steps: Vec::new(),
     })
 }

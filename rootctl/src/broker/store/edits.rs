@@ -225,10 +225,10 @@ impl Edit {
         let file = file(store, id);
         sys::fs::write_atomic(&file, text.as_bytes(), 0o600)?;
         let lock = take(&file, id)?;
-        point("T1-recorded");
+        point("T1-recorded")?;
         let dir = folder(store, id);
         draft.move_to(&dir)?;
-        point("T2-begun");
+        point("T2-begun")?;
         Ok(Self {
             record,
             dir,
@@ -279,9 +279,10 @@ impl Edit {
 
     /// It has become a snapshot.
     pub(crate) fn kept(self) {
-        point("T3-kept");
         // A file without a folder means nothing, and the next change removes it.
-        drop(std::fs::remove_file(&self.file));
+        if point("T3-kept").is_ok() {
+            drop(std::fs::remove_file(&self.file));
+        }
     }
 }
 
@@ -308,7 +309,7 @@ fn bury(store: &Store, id: SnapshotId, held: FileLock, _lock: &StoreLock) -> Res
     subvol::remove_tree(&grave)?;
     sys::fs::rename_new(folder(store, id), &grave)?;
     sys::fs::sync_dir(store.path(names::SESSIONS))?;
-    point("T4-dropped");
+    point("T4-dropped")?;
     drop(std::fs::remove_file(&file));
     drop(held);
     subvol::remove_tree(&grave)

@@ -151,7 +151,7 @@ impl<'a> Draft<'a> {
     fn seal_root(&self) -> Result<String> {
         let root = self.root();
         subvol::set_access(&root, Access::ReadOnly)?;
-        point("S5-sealed");
+        point("S5-sealed")?;
         Ok(subvol::info(&root)?.uuid.to_string())
     }
 
@@ -190,10 +190,10 @@ impl Sealed<'_> {
     pub(crate) fn replace(self) -> Result<Meta> {
         let store = self.draft.store;
         store.commit()?;
-        point("S6-synced");
+        point("S6-synced")?;
         sys::fs::exchange(&self.draft.dir, store.snapshot(self.draft.id))?;
         sys::fs::sync_dir(store.path(names::SNAPS))?;
-        point("S7-published");
+        point("S7-published")?;
         // In the draft's folder lies what was there before; it goes with the draft.
         Ok(self.meta)
     }
@@ -202,12 +202,12 @@ impl Sealed<'_> {
     fn publish(mut self) -> Result<Meta> {
         let store = self.draft.store;
         store.commit()?;
-        point("S6-synced");
+        point("S6-synced")?;
         let snaps = store.path(names::SNAPS);
         sys::fs::rename_new(&self.draft.dir, snaps.join(self.draft.id.to_string()))?;
         self.draft.unpublished = Unpublished::Stays;
         sys::fs::sync_dir(&snaps)?;
-        point("S7-published");
+        point("S7-published")?;
         Ok(self.meta)
     }
 }
@@ -232,13 +232,13 @@ pub(crate) fn publish_all(
         draft.dir = to;
     }
     store.commit()?;
-    point("S6-synced");
+    point("S6-synced")?;
     sys::fs::rename_new(&folder, store.path(names::READY))?;
     for sealed in &mut all {
         sealed.draft.unpublished = Unpublished::Stays;
     }
     sys::fs::sync_dir(store.dir())?;
-    point("S8-decided");
+    point("S8-decided")?;
     finish(store, lock)?;
     Ok(all.into_iter().map(|sealed| sealed.meta).collect())
 }
@@ -256,12 +256,12 @@ pub(crate) fn finish(store: &Store, _lock: &StoreLock) -> Result<u32> {
         let entry = entry.with_context(listing)?;
         let to = store.path(names::SNAPS).join(entry.file_name());
         sys::fs::rename_new(entry.path(), to)?;
-        point("S9-moved");
+        point("S9-moved")?;
         moved += 1;
     }
     std::fs::remove_dir(&ready).with_context(|| format!("cannot remove {}", ready.display()))?;
     store.commit()?;
-    point("S7-published");
+    point("S7-published")?;
     Ok(moved)
 }
 

@@ -112,9 +112,9 @@ pub(crate) fn bury(store: &Store, all: &[SnapshotId], _lock: &StoreLock) -> Resu
         let note = from.join(names::GONE);
         std::fs::write(&note, &text).with_context(|| format!("cannot write {}", note.display()))?;
         sys::fs::rename_new(&from, &to)?;
-        point("D1");
+        point("D1")?;
         move_if_there(store.etc(*id), to.join(names::GONE_ETC))?;
-        point("D2");
+        point("D2")?;
     }
     store.commit()
 }
@@ -125,10 +125,10 @@ pub(crate) fn restore(store: &Store, id: SnapshotId, _lock: &StoreLock) -> Resul
     // First: a snapshot without its /etc would be taken for one that never booted.
     move_if_there(from.join(names::GONE_ETC), store.etc(id))?;
     store.commit()?;
-    point("U1");
+    point("U1")?;
     let to = store.snapshot(id);
     sys::fs::rename_new(&from, &to)?;
-    point("U2");
+    point("U2")?;
     drop(std::fs::remove_file(to.join(names::GONE)));
     store.commit()
 }
@@ -139,7 +139,7 @@ pub(crate) fn purge(store: &Store, id: SnapshotId, _lock: &StoreLock) -> Result<
     subvol::remove_tree(&grave)?;
     sys::fs::rename_new(folder(store, id), &grave)?;
     sys::fs::sync_dir(store.path(names::TRASH))?;
-    point("D3");
+    point("D3")?;
     subvol::remove_tree(&grave)
 }
 

@@ -52,12 +52,12 @@ pub(crate) fn add_missing(
     let added = make(source, &workshop, &search.missing, wanted)
         .and_then(|()| commit())
         .and_then(|()| {
-            point("V2");
+            point("V2")?;
             place(&workshop, &to, search.missing)
         });
     // What found no place in the end is thrown away, after a failure too.
     let removed = remove_tree(&workshop);
-    point("V4");
+    point("V4")?;
     let added = added.with_context(|| format!("cannot add to {}", target.display()))?;
     removed?;
     commit()?;
@@ -112,7 +112,7 @@ fn make(
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;
         copy_one(source, workshop, path, wanted)?;
-        point("V1");
+        point("V1")?;
     }
     Ok(())
 }
@@ -127,7 +127,7 @@ fn place(workshop: &Path, to: &OwnedFd, missing: Vec<PathBuf>) -> Result<Added> 
             Placed::Taken => {}
             Placed::Elsewhere => added.left_out.push(path),
         }
-        point("V3");
+        point("V3")?;
     }
     Ok(added)
 }

@@ -30,10 +30,10 @@ pub(crate) fn make_shared(
         let draft = store.path(names::TMP).join(name);
         subvol::remove_tree(&draft)?;
         subvol::create(&draft)?;
-        point("I3");
+        point("I3")?;
         copy(&root.join(folder), &draft, &|_| true)?;
         store.commit()?;
-        point("I4");
+        point("I4")?;
         sys::fs::rename_new(&draft, &target)?;
         made.push(name);
     }
