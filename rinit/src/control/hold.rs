@@ -122,6 +122,7 @@ impl HeldClient {
             unfinished: 0,
             requests: VecDeque::new(),
             waiting: self.waiting,
+            heard: 0,
             out: self.out,
             writing,
             closing: self.closing,

@@ -4,15 +4,17 @@
 //! |---|---|
 //! | `mod` (here) | clients: their bytes in and out, bounded on both sides |
 //! | `methods` | what the methods do |
+//! | `room` | who has to go when all places are taken |
 //! | `timers` | timers, for whoever asks |
 //! | `hold` | clients that wait, for the program we become |
 //! | `service` | the interface every Varlink service has |
 //!
 //! A client can be slow, silent, greedy or hostile: reads and writes never wait, requests have a largest size, replies
-//! that nobody takes close the connection, and ordinary users cannot use up all places.
+//! that nobody takes close the connection, and whoever only sits there makes room.
 
 mod hold;
 mod methods;
+mod room;
 mod service;
 mod timers;
 
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use room::{Place, Room};
 use rootspec::paths;
 use rootspec::protocol::MAX_REQUEST;
 use serde::{Deserialize, Serialize};
@@ -35,10 +38,6 @@ use varlink::sansio::{Server, ServerEvent};
 use crate::init::{CONTROL, Init};
 use crate::supervisor::UnitId;
 
-/// Clients at the same time.
-const CLIENTS: usize = 64;
-/// Of these, for users other than root.
-const CLIENTS_OF_USERS: usize = 48;
 /// Replies that a client has not taken yet, in bytes.
 const UNTAKEN: usize = 4 << 20;
 /// Requests that wait for the one before them.
@@ -91,6 +90,8 @@ struct Client {
     unfinished: usize,
     requests: VecDeque<varlink::Request<'static>>,
     waiting: Option<Waiting>,
+    /// When it last asked something, or came.
+    heard: u64,
     out: Vec<u8>,
     writing: bool,
     /// No further requests; closed when everything is sent.
@@ -135,17 +136,23 @@ impl Control {
         FIRST.saturating_add(u64::from(client))
     }
 
-    fn has_room(&self, peer: Peer) -> bool {
-        let users = self
-            .clients
-            .values()
-            .filter(|client| client.peer.uid != 0)
-            .count();
-        self.clients.len() < CLIENTS && (peer.uid == 0 || users < CLIENTS_OF_USERS)
+    fn room_for(&self, peer: Peer) -> Room {
+        let all = self.clients.iter();
+        let places: Vec<Place> = all.map(|(number, client)| client.place(*number)).collect();
+        room::find(peer.uid, &places)
     }
 }
 
 impl Client {
+    fn place(&self, client: u32) -> Place {
+        Place {
+            client,
+            uid: self.peer.uid,
+            busy: self.waiting.is_some() || !self.requests.is_empty() || !self.out.is_empty(),
+            heard: self.heard,
+        }
+    }
+
     /// Reads what is there. False: the client is gone, or breaks the rules.
     /// Descriptors are of no use to us, and go to `kernel`.
     fn read(&mut self, kernel: &mut Linux) -> bool {
@@ -171,7 +178,10 @@ impl Client {
         }
         while let Some(event) = self.server.poll_event() {
             match event {
-                ServerEvent::Request { request } => self.requests.push_back(request),
+                ServerEvent::Request { request } => {
+                    self.heard = kernel.now();
+                    self.requests.push_back(request);
+                }
                 // Nothing of ours turns into another protocol.
                 ServerEvent::Upgrade { .. } => return false,
             }
@@ -224,7 +234,7 @@ impl Init {
             };
             self.control.told = false;
             let peer = sys::socket::peer(&stream);
-            let peer = peer.ok().filter(|peer| self.control.has_room(*peer));
+            let peer = peer.ok().filter(|peer| self.make_room(*peer));
             let Some(peer) = peer.filter(|_| stream.set_nonblocking(true).is_ok()) else {
                 self.hang_up(stream);
                 continue;
@@ -248,11 +258,26 @@ impl Init {
                 unfinished: 0,
                 requests: VecDeque::new(),
                 waiting: None,
+                heard: sys::timer::now(),
                 out: Vec::new(),
                 writing: false,
                 closing: false,
             };
             self.control.clients.insert(number, client);
+        }
+    }
+
+    /// False: there is none.
+    fn make_room(&mut self, peer: Peer) -> bool {
+        match self.control.room_for(peer) {
+            Room::Free => true,
+            Room::Of(number) => {
+                if let Some(client) = self.control.clients.remove(&number) {
+                    self.hang_up(client.stream);
+                }
+                true
+            }
+            Room::None => false,
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Options {
 const KERNEL_TESTS: &[&str] = &[
     "namespaces",
     "init",
+    "storms",
     "supervise",
     "readiness",
     "logs",
