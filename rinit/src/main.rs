@@ -96,12 +96,8 @@ fn main() -> ExitCode {
         (1, _) => boot(init::run),
         (_, [reexec::CHECK, words @ ..]) => say(&reexec::check(words), ExitCode::SUCCESS),
         (_, [logs::ROLE, most, more @ ..]) => {
-            let kernel = match more {
-                [logs::KERNEL] => Some(true),
-                [logs::NO_KERNEL] => Some(false),
-                _ => None,
-            };
-            match logs::logger::run(most.parse().unwrap_or(u64::MAX), kernel) {
+            let others = logs::Sources::of_words(more);
+            match logs::logger::run(most.parse().unwrap_or(u64::MAX), others) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(_) => ExitCode::FAILURE,
             }

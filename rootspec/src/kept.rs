@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// First bytes.
 pub const MAGIC: [u8; 6] = *b"rkept\n";
 /// Version of the form; any change of it, or of [`Settings`], raises it.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// What a boot starts from.
 #[derive(Debug, Clone, Default, PartialEq)]

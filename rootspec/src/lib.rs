@@ -23,6 +23,7 @@
 //! | `plan` | the boot plan that `rinit` runs, and its binary form |
 //! | `kept` | all that a boot starts from, as `rinit-plan` hands it to `rinit` |
 //! | `stored` | the same, kept for the next boot with what it was compiled from |
+//! | `syslog` | messages of syslog(3) |
 //! | `times` | what timers depend on beside their files, as `rinit-plan` hands it to `rinit` |
 //! | `held` | what a running `rinit` hands to the program it becomes |
 //! | `settings` | the settings of `rinit` |
@@ -66,6 +67,7 @@ pub mod setup;
 pub mod spot;
 pub mod state;
 pub mod stored;
+pub mod syslog;
 pub mod target;
 pub mod times;
 pub mod toml_value;

@@ -15,6 +15,8 @@ pub struct Settings {
     pub log_max: u64,
     /// Messages of the kernel are logged; absent: if they are about this machine, which those in a container are not.
     pub kernel_log: Option<bool>,
+    /// Messages of syslog(3) are taken at `/dev/log`.
+    pub syslog: bool,
     /// Seconds of silence after which the hardware watchdog resets the machine; absent: it is not used.
     pub watchdog: Option<u32>,
     /// Group id of those who may change things, beside root.
@@ -31,6 +33,7 @@ impl Default for Settings {
             confirm_deadline: 300_000,
             log_max: 256 << 20,
             kernel_log: None,
+            syslog: true,
             watchdog: None,
             control_gid: None,
             rescue: None,

@@ -3,9 +3,11 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
+use nix::sys::socket::MsgFlags;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -19,6 +21,9 @@ use crate::kernel::Received;
 pub const MAX_FDS: usize = 8;
 /// Most descriptors that the kernel lets travel with one message, whoever sends it (`SCM_MAX_FD` of its `net/scm.h`).
 const SCM_MAX_FD: usize = 253;
+
+/// User whom a process has that we do not see (`DEFAULT_OVERFLOWUID` of the kernel).
+const NOBODY: u32 = 65_534;
 
 /// Who is on the other side of a connection, as the kernel noted it when the connection was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +41,19 @@ pub struct Peer {
 /// # Errors
 /// The folder is absent, or something that is no socket has the name.
 pub fn listen(path: impl AsRef<Path>, mode: u32) -> Result<UnixListener> {
-    use std::os::unix::fs::FileTypeExt;
     let path = path.as_ref();
-    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        std::fs::remove_file(path).cannot("replace", path)?;
-    }
+    replace(path)?;
     let listener = UnixListener::bind(path).cannot("listen on", path)?;
     rustix::fs::chmod(path, Mode::from_raw_mode(mode)).cannot("set the mode of", path)?;
     Ok(listener)
+}
+
+fn replace(path: &Path) -> Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path).cannot("replace", path)?;
+    }
+    Ok(())
 }
 
 /// Connects to the socket at `path`.
@@ -179,8 +189,63 @@ pub fn receive_fds(stream: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Vec<O
 /// # Errors
 /// What recvmsg(2) reports.
 pub fn receive_datagram(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Received<OwnedFd>>> {
-    let received = receive(socket, buffer).map(|(received, _)| received);
+    let received = receive(socket, buffer, MsgFlags::empty()).map(|received| received.datagram);
     unless_empty(received, "a datagram")
+}
+
+/// A datagram and what else is known about it.
+#[derive(Debug)]
+pub struct Seen {
+    /// The datagram. Descriptors are copies while it is still there.
+    pub datagram: Received<OwnedFd>,
+    /// User of the sender; what the kernel shows for one whom we do not see, if none was told.
+    pub uid: u32,
+    /// The buffer did not hold all of it.
+    pub is_cut: bool,
+    /// No sender was told.
+    from_nobody: bool,
+}
+
+/// As [`receive_datagram`], but the datagram stays where it is.
+///
+/// # Errors
+/// What recvmsg(2) reports.
+pub fn peek_datagram(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Seen>> {
+    unless_empty(receive(socket, buffer, MsgFlags::MSG_PEEK), "a datagram")
+}
+
+/// Takes datagrams at `path`, each with its sender, replacing a socket that is there. Exactly `mode` decides who may send.
+///
+/// # Errors
+/// The folder is absent, or something that is no socket has the name.
+pub fn take_datagrams(path: impl AsRef<Path>, mode: u32) -> Result<OwnedFd> {
+    let path = path.as_ref();
+    replace(path)?;
+    let socket = UnixDatagram::bind(path).cannot("listen on", path)?;
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode)).cannot("set the mode of", path)?;
+    tell_senders(&socket)?;
+    Ok(socket.into())
+}
+
+/// Each message is to bring its sender (`SO_PASSCRED` of unix(7)).
+///
+/// # Errors
+/// It is no Unix socket.
+pub fn tell_senders(socket: impl AsFd) -> Result<()> {
+    rustix::net::sockopt::set_socket_passcred(socket, true).cannot("see", "senders of messages")
+}
+
+/// Nobody can send to it any more; what has come can still be read.
+pub fn shut(socket: impl AsFd) {
+    // It is shut already, then.
+    rustix::net::shutdown(socket, rustix::net::Shutdown::Read).ok();
+}
+
+/// Whether [`shut`] was done to it, by whoever has it.
+pub fn is_shut(socket: impl AsFd) -> bool {
+    let mut fds = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let now = crate::timer::span(0);
+    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
 }
 
 /// Reads what has come by a connection, without waiting, with whatever descriptors came along. `None`: nothing is there; a
@@ -192,7 +257,8 @@ pub fn receive_bytes(
     stream: impl AsFd,
     buffer: &mut [u8],
 ) -> Result<Option<(usize, Vec<OwnedFd>)>> {
-    let received = receive(stream, buffer).map(|(received, _)| (received.length, received.fds));
+    let received = receive(stream, buffer, MsgFlags::empty())
+        .map(|received| (received.datagram.length, received.datagram.fds));
     unless_empty(received, "from a connection")
 }
 
@@ -212,10 +278,10 @@ pub fn drain(socket: impl AsFd) -> Vec<OwnedFd> {
     let mut buffer = [0; 4096];
     // The kernel holds less: at least 512 bytes are counted for each of its messages.
     for _ in 0..4096 {
-        match receive(socket, &mut buffer) {
+        match receive(socket, &mut buffer, MsgFlags::empty()) {
             // An empty datagram has a sender all the same, the end has none.
-            Ok((received, from_nobody)) if received.length == 0 && from_nobody => break,
-            Ok((received, _)) => fds.extend(received.fds),
+            Ok(received) if received.datagram.length == 0 && received.from_nobody => break,
+            Ok(received) => fds.extend(received.datagram.fds),
             Err(nix::Error::EINTR) => {}
             Err(_) => break,
         }
@@ -224,14 +290,14 @@ pub fn drain(socket: impl AsFd) -> Vec<OwnedFd> {
 }
 
 /// One message, or a part of a stream, with room for all descriptors: what finds none is closed by the kernel, and that may
-/// take its time (see [`crate::stray`]). True: no sender was told, which a socket with `SO_PASSCRED` does for each message.
-fn receive(socket: impl AsFd, buffer: &mut [u8]) -> nix::Result<(Received<OwnedFd>, bool)> {
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
+/// take its time (see [`crate::stray`]). A socket with `SO_PASSCRED` tells a sender for each message.
+fn receive(socket: impl AsFd, buffer: &mut [u8], how: MsgFlags) -> nix::Result<Seen> {
+    use nix::sys::socket::{ControlMessageOwned, UnixAddr, recvmsg};
     use std::os::fd::{AsRawFd, FromRawFd, RawFd};
     // Not rustix's call: its process ids cannot be 0, which is what a sender in another pid namespace has.
     let mut space = nix::cmsg_space!(libc::ucred, [RawFd; SCM_MAX_FD]);
     let mut slices = [IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let flags = how | MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
     let socket = socket.as_fd().as_raw_fd();
     let message = recvmsg::<UnixAddr>(socket, &mut slices, Some(&mut space), flags)?;
     let mut received = Received {
@@ -239,12 +305,13 @@ fn receive(socket: impl AsFd, buffer: &mut [u8]) -> nix::Result<(Received<OwnedF
         pid: 0,
         fds: Vec::new(),
     };
-    let mut from_nobody = true;
+    let is_cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+    let mut uid = None;
     for part in message.cmsgs().into_iter().flatten() {
         match part {
             ControlMessageOwned::ScmCredentials(sender) => {
                 received.pid = u32::try_from(sender.pid()).unwrap_or_default();
-                from_nobody = false;
+                uid = Some(sender.uid());
             }
             ControlMessageOwned::ScmRights(fds) => {
                 // SAFETY: the kernel has just put these into our table, and nobody else knows them.
@@ -256,7 +323,12 @@ fn receive(socket: impl AsFd, buffer: &mut [u8]) -> nix::Result<(Received<OwnedF
             _ => {}
         }
     }
-    Ok((received, from_nobody))
+    Ok(Seen {
+        datagram: received,
+        uid: uid.unwrap_or(NOBODY),
+        is_cut,
+        from_nobody: uid.is_none(),
+    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! - [`qemu`]: starts and steers QEMU; [`console`]: reads the serial line and talks to a login shell;
 //! - [`ns`]: runs a program as process 1 of fresh namespaces;
 //! - [`inside`]: a running rinit there, and questions to it;
+//! - [`stray`]: descriptors that take long to close, for whoever did not ask for them;
 //! - [`powercut`]: every state in which a cut of the power may leave a disk, built and judged;
 //! - [`manual`]: the man pages, made from the verbs and from `docs/`;
 //! - [`fuzz`]: builds and runs the fuzz targets beside this package;
@@ -52,6 +53,7 @@ pub mod run;
 pub mod say;
 pub mod stage_run;
 pub mod store_image;
+pub mod stray;
 pub mod system;
 pub mod tier;
 pub mod varlink;

@@ -3,9 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use rootspec::record::Record;
 use serde_json::json;
+use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use tests::inside::Inside;
 use tests::run;
+use tests::stray;
 use tests::tier::{self, Outcome, Tier, test};
 
 fn main() -> std::process::ExitCode {
@@ -13,6 +15,8 @@ fn main() -> std::process::ExitCode {
         Tier::Kernel,
         vec![
             test("the_kernels_messages_are_logged_once_each", kernel),
+            test("what_programs_say_to_dev_log_is_logged_once_each", syslog),
+            test("nobody_who_writes_to_dev_log_holds_up_the_others", hostile),
             test(
                 "a_logger_killed_again_and_again_loses_and_repeats_no_line",
                 storm,
@@ -127,6 +131,106 @@ fn kernel() -> Result<Outcome> {
     ensure!(
         first.is_some_and(|record| record.priority.is_some()),
         "{text}"
+    );
+    Ok(Outcome::Passed)
+}
+
+/// A socket from which everything goes to `/dev/log` inside.
+fn dev_log(inside: &Inside) -> Result<UnixDatagram> {
+    let path = format!("/proc/{}/root/dev/log", inside.ns.pid()?);
+    inside.until("there is /dev/log", || {
+        Ok(std::fs::exists(&path)? && logger_pid(inside)?.is_some())
+    })?;
+    let socket = UnixDatagram::unbound()?;
+    socket
+        .connect(&path)
+        .context("cannot connect to /dev/log")?;
+    // Who finds no room waits, but not for ever.
+    socket.set_write_timeout(Some(Duration::from_secs(60)))?;
+    Ok(socket)
+}
+
+fn syslog() -> Result<Outcome> {
+    const COUNT: u32 = 3_000;
+    let inside = Inside::start(&[])?;
+    let socket = dev_log(&inside)?;
+    let sender = std::thread::spawn(move || -> Result<()> {
+        for number in 1..=COUNT {
+            socket.send(format!("<13>Dec  1 03:00:00 talker[1]: line {number}").as_bytes())?;
+        }
+        Ok(())
+    });
+    let mut killed = 0;
+    while killed < 12 || !sender.is_finished() {
+        inside.until("there is a logger", || Ok(logger_pid(&inside)?.is_some()))?;
+        let pid = logger_pid(&inside)?.context("it is gone")?;
+        kill(pid);
+        killed += 1;
+        inside.until("it is dead", || Ok(logger_pid(&inside)? != Some(pid)))?;
+    }
+    sender
+        .join()
+        .map_err(|_panic| anyhow::anyhow!("the sender panicked"))??;
+    let last = format!(": line {COUNT}");
+    inside.until("all is written", || {
+        let lines = said(&inside, "syslog").unwrap_or_default();
+        Ok(lines.last().is_some_and(|line| line.ends_with(&last)))
+    })?;
+    let expected: Vec<String> = (1..=COUNT)
+        .map(|number| format!("talker[-]: line {number}"))
+        .collect();
+    for (line, expected) in said(&inside, "syslog")?.iter().zip(&expected) {
+        ensure!(line == expected, "{line:?} instead of {expected:?}");
+    }
+    ensure!(said(&inside, "syslog")?.len() == expected.len());
+    Ok(Outcome::Passed)
+}
+
+fn hostile() -> Result<Outcome> {
+    let inside = Inside::start(&[])?;
+    let socket = dev_log(&inside)?;
+    let (slow, _other) = stray::lingering()?;
+    stray::send_with(&socket, b"<13>evil: with a socket", &slow)?;
+    drop(slow);
+    socket.send(b"")?;
+    socket.send(&[b'x'; 64 << 10])?;
+    socket.send(b"<11>kernel: \x1b[2J\nrinit[-]: forged\xff")?;
+    let logger = ["/bin/busybox", "logger", "-p", "auth.err", "-t", "sshd"];
+    let mut logger = inside.ns.inside(&logger)?;
+    let begun = Instant::now();
+    run::quiet(logger.arg("hello"))?;
+    inside.until("an honest message is heard", || {
+        let lines = said(&inside, "syslog").unwrap_or_default();
+        Ok(lines.iter().any(|line| line.ends_with("]: hello")))
+    })?;
+    let took = begun.elapsed();
+    ensure!(took < Duration::from_secs(40), "it took {took:?}");
+    let lines = said(&inside, "syslog")?;
+    ensure!(lines.len() == 5, "{} lines", lines.len());
+    ensure!(lines[0] == "evil[-]: with a socket" && lines[1] == "-[-]: ");
+    ensure!(lines[2].ends_with("xx [cut after 16384 bytes]"));
+    ensure!(lines[3] == "kernel[-]: \\x1b[2J\\x0arinit[-]: forged\\xff");
+    // Who it was is known, whatever the message says.
+    let pid = lines[4].strip_prefix("sshd[");
+    let pid = pid.and_then(|rest| rest.strip_suffix("]: hello"));
+    ensure!(
+        pid.is_some_and(|pid| pid.parse::<u32>().is_ok()),
+        "{}",
+        lines[4]
+    );
+    ensure!(records(&inside, "syslog")?.contains(" pri=3 syslog[-]: sshd["));
+
+    let quiet = Inside::start_with(&[], |recipe| {
+        recipe.text("/etc/rinit/rinit.toml", "[manager]\nsyslog = false\n")
+    })?;
+    quiet.until("there is a logger", || Ok(logger_pid(&quiet)?.is_some()))?;
+    ensure!(
+        quiet.read("/dev/log").is_err()
+            && !quiet
+                .ns
+                .inside(&["/bin/busybox", "test", "-e", "/dev/log"])?
+                .status()?
+                .success()
     );
     Ok(Outcome::Passed)
 }

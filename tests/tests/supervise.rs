@@ -2,16 +2,13 @@
 //! trial, and the shutdown stage. The control socket is spoken to directly.
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde_json::{Value, json};
-use std::io::{IoSlice, Read, Write};
-use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::ns::{End, Namespace, Recipe};
+use tests::stray::{lingering, send_with};
 use tests::tier::{self, Outcome, Tier, test};
 use tests::{run, varlink};
 
@@ -441,32 +438,6 @@ fn hostile() -> Result<Outcome> {
         Ok(unit(&ns, "a")?["state"] == "up")
     })?;
     Ok(Outcome::Passed)
-}
-
-/// A connection that takes a minute to close, and its other end.
-fn lingering() -> Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
-    let mut slow = TcpStream::connect(listener.local_addr()?)?;
-    let (other, _) = listener.accept()?;
-    slow.set_nonblocking(true)?;
-    while slow.write(&[0; 65_536]).is_ok() {}
-    let minute = Some(Duration::from_secs(60));
-    rustix::net::sockopt::set_socket_linger(&slow, minute)?;
-    slow.set_nonblocking(false)?;
-    Ok((slow, other))
-}
-
-fn send_with(stream: &UnixStream, bytes: &[u8], fd: impl AsFd) -> Result<()> {
-    let fds = [fd.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    ensure!(
-        control.push(SendAncillaryMessage::ScmRights(&fds)),
-        "no room"
-    );
-    let bytes = [IoSlice::new(bytes)];
-    rustix::net::sendmsg(stream, &bytes, &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
 }
 
 fn slow_to_close() -> Result<Outcome> {

@@ -215,11 +215,18 @@ impl Init {
 
     fn logs_of(&self, request: &Request<'_>) -> Result<Answer, Reply> {
         let asked: Units = parameters(request)?;
-        // Our own log has no unit, nor has the kernel's.
+        // Our own log has no unit, nor have the kernel's and that of syslog.
         let units: Vec<String> = asked
             .units
             .iter()
-            .filter(|name| ![crate::voice::NAME, crate::logs::KERNEL].contains(&name.as_str()))
+            .filter(|name| {
+                ![
+                    crate::voice::NAME,
+                    crate::logs::KERNEL,
+                    crate::logs::MESSAGES,
+                ]
+                .contains(&name.as_str())
+            })
             .cloned()
             .collect();
         self.find(&units)?;

@@ -43,7 +43,7 @@ use crate::control::Control;
 use crate::gate::{self, Gate, Verdict};
 use crate::hands::{Hands, token};
 use crate::load::Loaded;
-use crate::logs::Logs;
+use crate::logs::{Logs, Sources};
 use crate::recourse::Recoursing;
 use crate::reexec::{Reexec, Spare};
 use crate::renewal::Renewal;
@@ -171,7 +171,11 @@ impl Init {
         hands.trial = trial;
         let timers = Timers::new(&plan);
         let now = sys::timer::now();
-        let (log_max, kernel_log) = (settings.log_max, settings.kernel_log);
+        let log_max = settings.log_max;
+        let others = Sources {
+            kernel: settings.kernel_log,
+            syslog: settings.syslog,
+        };
         Self {
             all: Supervisor::new(Core::new(plan, now), hands),
             control: Control::default(),
@@ -186,7 +190,7 @@ impl Init {
             shutdown: None,
             voice,
             watchdog,
-            logs: Logs::new(program.clone(), log_max, kernel_log),
+            logs: Logs::new(program.clone(), log_max, others),
             signals,
             gate: Gate::new(rules, trial, began),
             timers,

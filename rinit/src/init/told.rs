@@ -45,6 +45,10 @@ impl Init {
         let now = sys::timer::now();
         let wanted = !new.is_empty() || self.phase != Phase::Starting;
         if !self.logs.runs() && wanted && now >= self.logs.pause_until() && !self.is_ending() {
+            if let Err(error) = self.logs.listen() {
+                let text = format!("messages of syslog are not logged: {}", sys::chain(&error));
+                self.voice.note(&text);
+            }
             if let Err(error) = self.logs.start(&mut self.all.hands.kernel, LOGGER) {
                 let text = sys::chain(&error);
                 self.voice

@@ -24,7 +24,8 @@ pub(crate) fn cut<'a>(bytes: &'a [u8], open: &mut bool, mut each: impl FnMut(&'a
     }
 }
 
-fn pieces<'a>(text: &'a [u8], open: bool, each: &mut impl FnMut(&'a [u8], bool)) {
+/// Cuts where a text is too long for one record; `open`: it goes on with the record before it.
+pub(super) fn pieces<'a>(text: &'a [u8], open: bool, mut each: impl FnMut(&'a [u8], bool)) {
     let (mut rest, mut continued) = (text, open);
     loop {
         let (piece, more) = rest.split_at_checked(room(rest)).unwrap_or((rest, &[]));

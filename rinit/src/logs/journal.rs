@@ -6,6 +6,9 @@
 //! | `Taking` | what has left the pipe, in this file | writes that; the rest is still in the pipe |
 //! | `Writing` | the text, in this file; none, some or all of it in the log | shortens the log to what it was, writes the text |
 //! | `BringingHome` | some of an early log in the log | shortens the log to what it was |
+//! | `WritingKernel` | as `Writing`, and the number of the kernel's next message | the same, and goes on with that message |
+//! | `WritingMessage` | as `Writing`; the message is still in its socket, or has just been removed | the same, and removes it if it is there |
+//! | `Message` | a text that is in its log, of such a message | removes it if it is there |
 //! | `Idle` | nothing | nothing |
 //!
 //! A step is one write that lies within a page: it is there or it is not.
@@ -46,6 +49,15 @@ enum Step {
         length: u64,
         next: u64,
     },
+    /// As `Writing`, of a message that is in its socket until that is done.
+    WritingMessage {
+        to: To,
+        length: u64,
+    },
+    /// So much of a text was such a message, and is written.
+    Message {
+        length: u64,
+    },
 }
 
 /// Where something is being written.
@@ -85,6 +97,17 @@ pub(crate) struct Journal {
     used: u64,
     /// What is about to be written are messages of the kernel, up to this one.
     kernel: Option<u64>,
+    message: Message,
+}
+
+/// Whether what is written is a message that is still in its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Message {
+    No,
+    /// It is, and nothing has been noted yet.
+    Begun,
+    /// It is, and its text has so many bytes.
+    Noted(u64),
 }
 
 impl Journal {
@@ -96,6 +119,7 @@ impl Journal {
             file,
             used: size.saturating_sub(HEAD),
             kernel: None,
+            message: Message::No,
         }
     }
 
@@ -125,6 +149,28 @@ impl Journal {
         if let Some(next) = self.kernel.take() {
             self.file.write_all_at(&next.to_le_bytes(), KERNEL).ok();
         }
+    }
+
+    /// What is written next is a message that is in its socket until [`Self::message_removed`].
+    pub(crate) fn writes_message(&mut self) {
+        self.idle();
+        self.message = Message::Begun;
+    }
+
+    /// It is in its log, or has found no room, and no more in its socket.
+    pub(crate) fn message_removed(&mut self) {
+        self.message = Message::No;
+        self.idle();
+    }
+
+    /// The records of a message that a logger before us has written, or was about to, and that may still be in its socket.
+    pub(crate) fn message(&self) -> Option<String> {
+        let (Step::WritingMessage { length, .. } | Step::Message { length }) = self.noted()? else {
+            return None;
+        };
+        let size = self.file.metadata().ok()?.len();
+        let at = size.checked_sub(length).filter(|at| *at >= HEAD)?;
+        String::from_utf8(self.part(at, length)).ok()
     }
 
     /// Takes `length` bytes out of the pipe of a log, and says how many came.
@@ -166,9 +212,13 @@ impl Journal {
         let at = HEAD.saturating_add(self.used);
         if self.file.write_all_at(text, at).is_ok() {
             self.used = self.used.saturating_add(length);
-            let step = match self.kernel {
-                Some(next) => Step::WritingKernel { to, length, next },
-                None => Step::Writing { to, length },
+            let step = match (self.kernel, self.message) {
+                (Some(next), _) => Step::WritingKernel { to, length, next },
+                (None, Message::No) => Step::Writing { to, length },
+                (None, Message::Begun | Message::Noted(_)) => {
+                    self.message = Message::Noted(length);
+                    Step::WritingMessage { to, length }
+                }
             };
             self.step(&step).ok();
         }
@@ -179,8 +229,12 @@ impl Journal {
         self.step(&Step::BringingHome { to }).ok();
     }
 
-    /// Nothing is left to be done.
+    /// Nothing is left to be done, unless a message is still in its socket.
     pub(crate) fn idle(&mut self) {
+        if let Message::Noted(length) = self.message {
+            self.step(&Step::Message { length }).ok();
+            return;
+        }
         self.step(&Step::Idle).ok();
         self.file.set_len(HEAD).ok();
         self.used = 0;
@@ -201,7 +255,7 @@ impl Journal {
             return Left::Nothing;
         };
         match step {
-            Step::Idle => Left::Nothing,
+            Step::Idle | Step::Message { .. } => Left::Nothing,
             Step::Taking { log, open, length } => {
                 let bytes = self.part(HEAD, size.saturating_sub(HEAD).min(length));
                 if bytes.is_empty() {
@@ -209,7 +263,9 @@ impl Journal {
                 }
                 Left::Taken { log, bytes, open }
             }
-            Step::Writing { to, length } | Step::WritingKernel { to, length, .. } => {
+            Step::Writing { to, length }
+            | Step::WritingKernel { to, length, .. }
+            | Step::WritingMessage { to, length } => {
                 match size.checked_sub(length) {
                     Some(at) if at >= HEAD && length > 0 => Left::Text {
                         to,
@@ -334,6 +390,29 @@ mod tests {
         first.writes(to(9), b"stamp one\n");
         first.idle();
         assert_eq!(first.kernel(), 7);
+    }
+
+    #[test]
+    fn a_message_is_known_until_it_is_out_of_its_socket() {
+        let mut first = journal();
+        let after = |journal: &Journal| Journal::new(journal.file.try_clone().unwrap());
+        for round in 0..3 {
+            first.writes_message();
+            assert_eq!(after(&first).message(), None, "nothing is written yet");
+            first.writes(to(7), b"stamp a\n");
+            let second = after(&first);
+            assert_eq!(second.message().as_deref(), Some("stamp a\n"), "{round}");
+            assert!(matches!(second.left(), Left::Text { .. }));
+            // The file is turned over.
+            first.idle();
+            let second = after(&first);
+            assert_eq!(second.message().as_deref(), Some("stamp a\n"), "{round}");
+            assert_eq!(second.left(), Left::Nothing);
+            first.message_removed();
+            assert_eq!(after(&first).message(), None);
+        }
+        first.writes(to(9), b"stamp one\n");
+        assert_eq!(after(&first).message(), None);
     }
 
     #[test]

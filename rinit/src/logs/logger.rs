@@ -20,7 +20,8 @@ use super::journal::{Journal, Left};
 use super::kmsg::{self, Found, Kmsg};
 use super::rate::Meter;
 use super::store::{Out, Store};
-use super::{JOURNAL, LINK};
+use super::syslog::{self, Syslog};
+use super::{JOURNAL, LINK, SYSLOG, Sources};
 
 /// Looked at in one go, in bytes.
 const CHUNK: usize = 16 * 1024;
@@ -34,7 +35,10 @@ const TOKEN_MOUNTS: u64 = u64::MAX - 2;
 const KERNEL_TOKEN: u64 = 0xffff_fffe;
 /// Number of the kernel's log among the sources; PID 1 gives numbers of units, and one more.
 const KERNEL: u32 = 0xffff_fffe;
-/// Messages of the kernel that are written at once: others have their turn in between.
+const MESSAGES_TOKEN: u64 = 0xffff_fffd;
+/// Number of the log of messages of programs.
+const MESSAGES_LOG: u32 = 0xffff_fffd;
+/// Messages that are written at once: others have their turn in between.
 const MESSAGES: usize = 256;
 
 /// One log.
@@ -97,14 +101,15 @@ struct Logger {
     sync_at: Option<u64>,
     /// What the kernel says, if that is wanted.
     kernel: Option<Kmsg>,
+    /// What programs say by syslog(3), if that is wanted.
+    syslog: Option<Syslog>,
 }
 
-/// The role: runs until PID 1 lets go. All logs take at most `most` bytes. `kernel`: its messages are written too; absent:
-/// if they are about this machine.
+/// The role: runs until PID 1 lets go. All logs take at most `most` bytes.
 ///
 /// # Errors
 /// What it needs is not to be had.
-pub(crate) fn run(most: u64, kernel: Option<bool>) -> sys::error::Result<()> {
+pub(crate) fn run(most: u64, others: Sources) -> sys::error::Result<()> {
     let link = sys::inherit::take(LINK)?;
     let journal = Journal::new(File::from(sys::inherit::take(JOURNAL)?));
     let (epoll, timer) = (Epoll::new()?, Timer::new()?);
@@ -124,11 +129,15 @@ pub(crate) fn run(most: u64, kernel: Option<bool>) -> sys::error::Result<()> {
         unfinished: None,
         sync_at: None,
         kernel: None,
+        syslog: None,
     };
     // Before what is left is dealt with, and forgotten.
     let next = logger.journal.kernel();
+    if others.syslog {
+        logger.hear_syslog(sys::inherit::take(SYSLOG)?);
+    }
     logger.finish_what_was_begun();
-    if kernel.unwrap_or_else(kmsg::are_ours) {
+    if others.kernel.unwrap_or_else(kmsg::are_ours) {
         logger.hear_kernel(next);
     }
     let mut found = Vec::new();
@@ -150,6 +159,9 @@ pub(crate) fn run(most: u64, kernel: Option<bool>) -> sys::error::Result<()> {
                 TOKEN_MOUNTS => logger.store.settle(&mut logger.journal),
                 KERNEL_TOKEN => {
                     logger.drain_kernel();
+                }
+                MESSAGES_TOKEN => {
+                    logger.drain_syslog();
                 }
                 id => logger.drain(u32::try_from(id).unwrap_or(u32::MAX), false),
             }
@@ -307,6 +319,77 @@ impl Logger {
         more
     }
 
+    /// Writes what programs say by syslog(3) from now on. The first message may be one that a logger before us has written.
+    fn hear_syslog(&mut self, socket: OwnedFd) {
+        let Ok(copy) = socket.try_clone() else {
+            return;
+        };
+        if self
+            .epoll
+            .add(&copy, MESSAGES_TOKEN, Interest::Read)
+            .is_err()
+        {
+            return;
+        }
+        let mut syslog = Syslog::new(socket);
+        if let Some(records) = self.journal.message() {
+            if syslog.has_become(&records, &head(&self.origin)) {
+                syslog.remove();
+            }
+        }
+        let what = Handover {
+            id: MESSAGES_LOG,
+            name: syslog::NAME.into(),
+            console: false,
+            rules: None,
+        };
+        self.sources
+            .insert(MESSAGES_LOG, Source::new(what, copy, false));
+        self.syslog = Some(syslog);
+    }
+
+    /// Writes some messages of programs. `None`: there are no more for now.
+    fn drain_syslog(&mut self) -> Option<()> {
+        for _ in 0..MESSAGES {
+            self.write_message()?;
+        }
+        Some(())
+    }
+
+    /// Writes the oldest message. `None`: there is none.
+    fn write_message(&mut self) -> Option<()> {
+        let (syslog, source) = (self.syslog.as_mut()?, self.sources.get_mut(&MESSAGES_LOG)?);
+        let waiting = syslog.look()?;
+        if !syslog.admits(&waiting, sys::timer::now()) {
+            syslog.remove();
+            return Some(());
+        }
+        let head = head(&self.origin);
+        let mut remarks = String::new();
+        say_lost(source, &head, &mut remarks);
+        source.write(&mut self.store, &mut self.journal, &remarks, 0);
+        let records = syslog.records(&head, &waiting);
+        self.journal.writes_message();
+        source.write(&mut self.store, &mut self.journal, &records, 1);
+        syslog.remove();
+        self.journal.message_removed();
+        self.sync_soon(MESSAGES_LOG);
+        Some(())
+    }
+
+    /// Says how many messages of users were dropped, when it is time.
+    fn say_dropped_messages(&mut self, now: u64) {
+        let (Some(syslog), Some(source)) = (&mut self.syslog, self.sources.get_mut(&MESSAGES_LOG))
+        else {
+            return;
+        };
+        let (head, mut text) = (head(&self.origin), String::new());
+        while let Some(words) = syslog.dropped(now) {
+            remark(&mut text, &head, syslog::NAME, &words);
+        }
+        source.write(&mut self.store, &mut self.journal, &text, 0);
+    }
+
     /// During a trial what was written is put on the disk.
     fn sync_soon(&mut self, id: u32) {
         let out = self.sources.get(&id).and_then(|source| source.out.as_ref());
@@ -318,6 +401,10 @@ impl Logger {
 
     fn drain_all(&mut self) {
         while self.drain_kernel().is_some() {}
+        // While others can still send there may be no end, and the next logger goes on.
+        if self.syslog.as_ref().is_some_and(Syslog::is_over) {
+            while self.drain_syslog().is_some() {}
+        }
         let all: Vec<u32> = self.sources.keys().copied().collect();
         for id in all {
             self.drain(id, true);
@@ -340,6 +427,7 @@ impl Logger {
         for id in partial {
             self.drain(id, true);
         }
+        self.say_dropped_messages(now);
         if late(self.sync_at) {
             self.sync_at = None;
             for out in self.sources.values_mut().filter_map(|s| s.out.as_mut()) {
@@ -354,7 +442,8 @@ impl Logger {
             let rate = source.what.rules.as_ref().and_then(|rules| rules.rate);
             [source.partial, rate.and_then(|rate| source.meter.due(rate))]
         });
-        let due = dues.flatten().chain(self.sync_at).min();
+        let dropped = self.syslog.as_ref().and_then(Syslog::due);
+        let due = dues.flatten().chain(self.sync_at).chain(dropped).min();
         self.timer.set(due).ok();
         match (self.store.is_homeless(), &self.mounts) {
             (true, None) => {
@@ -377,7 +466,7 @@ impl Logger {
 
     /// Takes what is in one pipe, and writes it. `None`: there is no more for now.
     fn drain_some(&mut self, id: u32, whole: bool) -> Option<()> {
-        if id == KERNEL {
+        if [KERNEL, MESSAGES_LOG].contains(&id) {
             return None;
         }
         let source = self.sources.get_mut(&id)?;

@@ -5,6 +5,7 @@
 //! | `mod` (here) | PID 1's side: starting the logger, giving it reading ends, starting it again |
 //! | `logger` | the process that writes |
 //! | `kmsg` | what the kernel says |
+//! | `syslog` | what programs say by syslog(3) |
 //! | `cut` | what comes out of a pipe becomes texts of records; `rootspec::record` knows what those look like |
 //! | `rate` | how many of them a unit may write |
 //! | `store` | the files |
@@ -19,6 +20,7 @@ mod kmsg;
 pub(crate) mod logger;
 mod rate;
 mod store;
+mod syslog;
 
 use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -34,20 +36,61 @@ use serde::{Deserialize, Serialize};
 
 /// The role's word on the command line.
 pub(crate) const ROLE: &str = "@log";
-/// Messages of the kernel are written too.
+/// Messages of the kernel are written too; the name of their log.
 pub(crate) const KERNEL: &str = "kernel";
 /// They are not.
-pub(crate) const NO_KERNEL: &str = "no-kernel";
+const NO_KERNEL: &str = "no-kernel";
+/// Messages of syslog(3) are written too; the name of their log.
+pub(crate) const MESSAGES: &str = "syslog";
+/// Where programs send those.
+const DEV_LOG: &str = "/dev/log";
 /// Descriptor on which the logger hears from us.
 pub(crate) const LINK: i32 = 3;
 /// Descriptor of the journal.
 pub(crate) const JOURNAL: i32 = 4;
+/// Descriptor of the socket of syslog(3), if there is one.
+pub(crate) const SYSLOG: i32 = 5;
 /// A logger that dies more often than this in a row is started with a pause.
 const PATIENCE: u32 = 5;
 /// One that lived so long has not died in a row, in milliseconds.
 const HEALTHY: u64 = 10_000;
 /// The pause, in milliseconds.
 const PAUSE: u64 = 1_000;
+
+/// What is logged beside the output of units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Messages of the kernel; absent: if they are about this machine.
+    pub(crate) kernel: Option<bool>,
+    /// Messages of syslog(3).
+    pub(crate) syslog: bool,
+}
+
+impl Sources {
+    /// The words that tell the logger.
+    fn words(self) -> impl Iterator<Item = &'static str> {
+        let kernel = match self.kernel {
+            Some(true) => Some(KERNEL),
+            Some(false) => Some(NO_KERNEL),
+            None => None,
+        };
+        kernel.into_iter().chain(self.syslog.then_some(MESSAGES))
+    }
+
+    /// The way back.
+    pub(crate) fn of_words(words: &[&str]) -> Self {
+        let mut found = Self::default();
+        for word in words {
+            match *word {
+                KERNEL => found.kernel = Some(true),
+                NO_KERNEL => found.kernel = Some(false),
+                MESSAGES => found.syslog = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
 
 /// Whose log it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,12 +112,14 @@ pub(crate) struct HeldLogs {
     started: u64,
     pause_until: u64,
     waiting: Vec<Whose>,
+    syslog: Option<Fd>,
 }
 
 impl HeldLogs {
     /// All its descriptors.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = Fd> {
-        self.link.into_iter().chain(self.journal)
+        let all = self.link.into_iter().chain(self.journal);
+        all.chain(self.syslog)
     }
 }
 
@@ -84,8 +129,9 @@ pub(crate) struct Logs {
     program: String,
     /// Most bytes that all logs may take.
     most: u64,
-    /// Whether messages of the kernel are among them; absent: if they are about this machine.
-    kernel: Option<bool>,
+    others: Sources,
+    /// The socket of syslog(3): kept for the next logger, never read here.
+    syslog: Option<OwnedFd>,
     /// What the logger is about; kept for the next one.
     journal: Option<OwnedFd>,
     link: Option<UnixStream>,
@@ -100,12 +146,13 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// `program`: our own path; `most`: bytes that all logs may take; `kernel`: its messages are among them.
-    pub(crate) fn new(program: String, most: u64, kernel: Option<bool>) -> Self {
+    /// `program`: our own path; `most`: bytes that all logs may take; `others`: what is logged beside units.
+    pub(crate) fn new(program: String, most: u64, others: Sources) -> Self {
         Self {
             program,
             most,
-            kernel,
+            others,
+            syslog: None,
             journal: None,
             link: None,
             pid: None,
@@ -126,6 +173,7 @@ impl Logs {
             started: self.started,
             pause_until: self.pause_until,
             waiting: self.waiting.iter().copied().collect(),
+            syslog: self.syslog.as_ref().map(Fd::of),
         }
     }
 
@@ -133,6 +181,7 @@ impl Logs {
     /// what it had been given is not known.
     pub(crate) fn resume(&mut self, held: HeldLogs, kernel: &mut Linux, whole: bool) {
         self.journal = held.journal.and_then(Fd::take);
+        self.syslog = held.syslog.and_then(Fd::take);
         self.pid = held.pid.filter(|pid| kernel.take_back(*pid).is_ok());
         self.deaths = held.deaths;
         self.started = held.started;
@@ -158,6 +207,23 @@ impl Logs {
         self.pause_until
     }
 
+    /// Opens `/dev/log`, once. What is sent from now on waits for the logger.
+    ///
+    /// # Errors
+    /// Something else is there: then it is not tried again.
+    pub(crate) fn listen(&mut self) -> sys::error::Result<()> {
+        if self.others.syslog && self.syslog.is_none() {
+            match sys::socket::take_datagrams(DEV_LOG, 0o666) {
+                Ok(socket) => self.syslog = Some(socket),
+                Err(error) => {
+                    self.others.syslog = false;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the logger, which then must be given all logs.
     ///
     /// # Errors
@@ -170,12 +236,14 @@ impl Logs {
         let null = kernel.null()?;
         let theirs = OwnedFd::from(theirs);
         let most = self.most.to_string();
-        let whether = self
-            .kernel
-            .map(|kernel| if kernel { KERNEL } else { NO_KERNEL });
-        let words = [&self.program, ROLE, &most].into_iter().chain(whether);
+        let others = Sources {
+            syslog: self.syslog.is_some(),
+            ..self.others
+        };
+        let mut argv = vec![self.program.clone(), ROLE.to_owned(), most];
+        argv.extend(others.words().map(str::to_owned));
         let job = Job {
-            argv: words.map(str::to_owned).collect(),
+            argv,
             env: Vec::new(),
             umask: 0o027,
             oom_score_adj: -1000,
@@ -186,13 +254,14 @@ impl Logs {
             None => sys::peek::memory_file("rinit-log")?.into(),
         };
         let journal = &*self.journal.insert(journal);
-        let fds = [
+        let mut fds = vec![
             (&null, 0),
             (&null, 1),
             (&null, 2),
             (&theirs, LINK),
             (journal, JOURNAL),
         ];
+        fds.extend(self.syslog.as_ref().map(|socket| (socket, SYSLOG)));
         let pid = kernel.spawn(&job, &fds, None, token)?;
         self.pid = Some(pid);
         self.started = kernel.now();
@@ -242,6 +311,10 @@ impl Logs {
 
     /// Lets the logger finish, which has been given everything: it writes what is left and ends.
     pub(crate) fn finish(&mut self) {
+        if let Some(socket) = &self.syslog {
+            // Whoever would wait for room in it gets an error instead.
+            sys::socket::shut(socket);
+        }
         self.link = None;
     }
 }

@@ -28,6 +28,7 @@ struct Manager {
     confirm_deadline: Option<Millis>,
     log_max: Option<Size>,
     kernel_log: Option<bool>,
+    syslog: Option<bool>,
     watchdog: Option<Millis>,
 }
 
@@ -56,6 +57,7 @@ pub(crate) fn parse(text: &str, gid: impl Fn(&str) -> Option<u32>) -> Result<Set
         settings.confirm_deadline = deadline.0.clamp(1_000, 3_600_000);
     }
     settings.kernel_log = written.manager.kernel_log;
+    settings.syslog = written.manager.syslog.unwrap_or(settings.syslog);
     if let Some(most) = written.manager.log_max {
         settings.log_max = most.0.max(SMALLEST_LOGS);
     }
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_keeps_its_default() {
-        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\nlog_max = \"32M\"\nkernel_log = false\n[control]\ngroup = \"adm\"\n";
+        let text = "[manager]\nshutdown_deadline = \"30s\"\nconfirm_deadline = \"off\"\nlog_max = \"32M\"\nkernel_log = false\nsyslog = false\n[control]\ngroup = \"adm\"\n";
         let settings = parse(text, |name| (name == "adm").then_some(4)).unwrap();
         assert_eq!(settings.default_group, "default");
         assert_eq!(
@@ -92,7 +94,8 @@ mod tests {
         );
         assert_eq!(settings.confirm_deadline, 3_600_000);
         assert_eq!(settings.log_max, 32 << 20);
-        assert_eq!(settings.kernel_log, Some(false));
+        assert_eq!((settings.kernel_log, settings.syslog), (Some(false), false));
+        assert!(parse("", |_| None).unwrap().syslog);
         assert!(parse("[manager]\nkernel_log = \"no\"\n", |_| None).is_err());
     }
 
