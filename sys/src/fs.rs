@@ -35,7 +35,9 @@ pub fn read_at(dir: impl AsFd, path: impl AsRef<Path>, limit: u64) -> Result<Vec
 }
 
 fn read_open(fd: OwnedFd, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most files that we read are small: one read for them, not one for every doubling of the room.
+    let room = usize::try_from(limit).unwrap_or(usize::MAX).min(4096);
+    let mut bytes = Vec::with_capacity(room);
     // One byte more than allowed tells "exactly full" from "too large".
     File::from(fd)
         .take(limit.saturating_add(1))
