@@ -135,10 +135,11 @@ impl Output {
 
     /// Prints rows in aligned columns; empty columns at the end leave no blanks.
     pub(crate) fn table(&self, rows: &[Vec<Cell>]) -> Result<()> {
-        for line in self.aligned(rows) {
-            self.line(&line)?;
+        let mut text = self.aligned(rows).join("\n");
+        if !text.is_empty() {
+            text.push('\n');
         }
-        Ok(())
+        self.raw(text.as_bytes())
     }
 
     fn aligned(&self, rows: &[Vec<Cell>]) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! `rootctl snap tree`
 
+use std::collections::{HashMap, HashSet};
+
 use anyhow::Result;
 use rootspec::SnapshotId;
 use rootspec::protocol::store::Snapshot;
@@ -17,48 +19,92 @@ pub(super) fn run(context: Context<'_>) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Levels that are set in one below the other. What lies deeper says where it belongs: lines stay short, however long
+/// a line of descent is.
+const DEEPEST: usize = 16;
+
+/// A snapshot that waits for its line.
+struct Waiting<'a> {
+    node: &'a Snapshot,
+    depth: usize,
+    /// What stands before it.
+    lead: String,
+    /// What stands before that of its children.
+    below: String,
+}
+
 fn rows(all: &[Snapshot]) -> Vec<Vec<Cell>> {
-    let exists = |id: SnapshotId| all.iter().any(|s| s.id == id);
-    let mut rows = Vec::new();
-    for root in all {
-        if !root.parent.is_some_and(exists) {
-            branch(all, root, "", "", &mut rows);
-        }
+    let ids: HashSet<SnapshotId> = all.iter().map(|one| one.id).collect();
+    let parent = |one: &Snapshot| one.parent.filter(|id| ids.contains(id));
+    let mut children: HashMap<Option<SnapshotId>, Vec<&Snapshot>> = HashMap::new();
+    for one in all {
+        children.entry(parent(one)).or_default().push(one);
+    }
+    let mut rows = Vec::with_capacity(all.len());
+    let roots = children.remove(&None).unwrap_or_default();
+    let mut waiting: Vec<Waiting<'_>> = roots.into_iter().rev().map(root).collect();
+    while let Some(one) = waiting.pop() {
+        rows.push(row(&one));
+        // Taken away: a store of damaged files could claim a circle, and no snapshot is shown twice.
+        let own = children.remove(&Some(one.node.id)).unwrap_or_default();
+        let last = own.len().saturating_sub(1);
+        let place = |(at, node)| one.child(node, at == last);
+        waiting.extend(own.into_iter().enumerate().rev().map(place));
     }
     rows
 }
 
-/// Adds a snapshot and what was made from it. `lead` stands before it, `below` before its children.
-fn branch(all: &[Snapshot], node: &Snapshot, lead: &str, below: &str, rows: &mut Vec<Vec<Cell>>) {
-    // A store of damaged files could claim a circle; no snapshot is shown twice.
-    if rows.len() >= all.len() {
-        return;
+fn root(node: &Snapshot) -> Waiting<'_> {
+    Waiting {
+        node,
+        depth: 0,
+        lead: String::new(),
+        below: String::new(),
     }
+}
+
+impl Waiting<'_> {
+    fn child<'a>(&self, node: &'a Snapshot, is_last: bool) -> Waiting<'a> {
+        let depth = self.depth + 1;
+        if depth > DEEPEST {
+            return Waiting {
+                node,
+                depth,
+                lead: format!("{}... ", self.below),
+                below: self.below.clone(),
+            };
+        }
+        let (corner, line) = if is_last {
+            ("`- ", "   ")
+        } else {
+            ("|- ", "|  ")
+        };
+        Waiting {
+            node,
+            depth,
+            lead: format!("{}{corner}", self.below),
+            below: format!("{}{line}", self.below),
+        }
+    }
+}
+
+fn row(one: &Waiting<'_>) -> Vec<Cell> {
+    let node = one.node;
     let has = |mark: &str| node.marks.iter().any(|m| m == mark);
     let sign = match (has("booted"), has("next")) {
         (true, _) => "*",
         (false, true) => ">",
         (false, false) => " ",
     };
-    let name = node
-        .name
-        .as_ref()
-        .map_or(String::new(), |n| format!(" {n}"));
-    rows.push(vec![
-        format!("{sign} {lead}{}{name}", node.id).into(),
+    let name = node.name.as_ref().map(|name| format!(" {name}"));
+    let place = node.parent.filter(|_| one.depth > DEEPEST);
+    let place = place.map(|parent| format!(" (depth {}, below {parent})", one.depth));
+    let (name, place) = (name.unwrap_or_default(), place.unwrap_or_default());
+    vec![
+        format!("{sign} {}{}{name}{place}", one.lead, node.id).into(),
         marks(node),
         node.note.clone().into(),
-    ]);
-    let children: Vec<_> = all.iter().filter(|s| s.parent == Some(node.id)).collect();
-    for (at, child) in children.iter().enumerate() {
-        let (corner, line) = if at + 1 == children.len() {
-            ("`- ", "   ")
-        } else {
-            ("|- ", "|  ")
-        };
-        let lead = format!("{below}{corner}");
-        branch(all, child, &lead, &format!("{below}{line}"), rows);
-    }
+    ]
 }
 
 #[cfg(test)]
@@ -105,8 +151,28 @@ mod tests {
     }
 
     #[test]
+    fn a_long_line_of_descent_is_not_set_in_for_ever() {
+        let from = |n: u32| snapshot(n, n.checked_sub(1).filter(|from| *from > 0), &[]);
+        let mut all: Vec<_> = (1..=10_000).map(from).collect();
+        all.push(snapshot(10_001, Some(9_000), &[]));
+        let lines: Vec<String> = rows(&all)
+            .iter()
+            .map(|row| format!("{:?}", row[0]))
+            .collect();
+        assert_eq!(lines.len(), all.len(), "every one is shown");
+        assert!(lines[16].contains("   `- 17\""), "{}", lines[16]);
+        let deep = "   ... 18 (depth 17, below 17)";
+        assert!(lines[17].contains(deep), "{}", lines[17]);
+        let branch = "... 10001 (depth 9000, below 9000)";
+        assert!(lines[10_000].contains(branch), "{}", lines[10_000]);
+        assert!(lines.iter().all(|line| line.len() < 160));
+    }
+
+    #[test]
     fn a_circle_of_parents_does_not_hang() {
         let all = [snapshot(1, Some(2), &[]), snapshot(2, Some(1), &[])];
+        assert!(rows(&all).len() <= 2);
+        let all = [snapshot(1, Some(1), &[]), snapshot(2, Some(1), &[])];
         assert!(rows(&all).len() <= 2);
     }
 }
