@@ -18,7 +18,6 @@ use rootspec::protocol::store::Progress;
 use rootspec::protocol::{init, store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use varlink::sansio::{self, ClientEvent};
 
 use crate::cli::Global;
 
@@ -130,11 +129,20 @@ impl std::error::Error for Failure {}
 /// What is done with a report of progress, and the descriptors that have come so far.
 type Report<'a> = &'a mut dyn FnMut(&Progress, &mut Vec<OwnedFd>) -> Result<()>;
 
+/// A reply as it is when all went well.
+#[derive(serde::Deserialize)]
+struct Typed<R> {
+    continues: Option<bool>,
+    error: Option<String>,
+    parameters: Option<R>,
+}
+
 /// A connection on which calls are made one after the other.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: UnixStream,
-    protocol: sansio::Client,
+    /// What has arrived behind the last message.
+    unread: Vec<u8>,
     /// Descriptors that came with replies.
     received: Vec<OwnedFd>,
     peer: String,
@@ -190,7 +198,7 @@ impl Client {
     fn over(stream: UnixStream, peer: String, broker: Option<Child>) -> Self {
         Self {
             stream,
-            protocol: sansio::Client::new(),
+            unread: Vec::new(),
             received: Vec::new(),
             peer,
             broker,
@@ -260,16 +268,24 @@ impl Client {
         let parameters = serde_json::to_value(parameters).context("cannot write the request")?;
         let mut request = varlink::Request::create(method.to_owned(), Some(parameters));
         request.more = on_progress.is_some().then_some(true);
-        self.protocol
-            .send_request(method.to_owned(), request)
-            .map_err(|e| anyhow!("cannot write the request: {e}"))?;
-        while let Some(message) = self.protocol.poll_transmit() {
-            self.stream
-                .write_all(&message.payload)
-                .with_context(|| format!("cannot send to {}", self.peer))?;
-        }
+        let mut message = serde_json::to_vec(&request).context("cannot write the request")?;
+        message.push(0);
+        self.stream
+            .write_all(&message)
+            .with_context(|| format!("cannot send to {}", self.peer))?;
         loop {
-            let reply = self.next_reply()?;
+            let message = self.next_message()?;
+            // The usual case, without a tree of values in between: a list may be long.
+            if let Ok(Typed {
+                continues: None | Some(false),
+                error: None,
+                parameters: Some(answer),
+            }) = serde_json::from_slice(&message)
+            {
+                return Ok(answer);
+            }
+            let reply: varlink::Reply = serde_json::from_slice(&message)
+                .map_err(|e| anyhow!("{} does not speak Varlink: {e}", self.peer))?;
             if let Some(name) = reply.error {
                 return Err(Failure::from_reply(&name, reply.parameters).into());
             }
@@ -286,41 +302,50 @@ impl Client {
         }
     }
 
-    fn next_reply(&mut self) -> Result<varlink::Reply> {
-        let mut buffer = vec![0; 64 * 1024];
+    /// The next whole message, without the NUL that ends it.
+    fn next_message(&mut self) -> Result<Vec<u8>> {
+        let mut looked_at = 0;
         loop {
-            match self.protocol.poll_event() {
-                Some(ClientEvent::Reply { reply, .. }) => return Ok(reply),
-                Some(ClientEvent::Error { error, .. }) => {
-                    return Err(anyhow!("{} does not speak Varlink: {error}", self.peer));
-                }
-                Some(ClientEvent::Upgraded { .. }) | None => {}
+            let new = self.unread.get(looked_at..).unwrap_or_default();
+            if let Some(end) = new.iter().position(|byte| *byte == 0) {
+                let rest = self.unread.split_off(looked_at + end + 1);
+                let mut message = std::mem::replace(&mut self.unread, rest);
+                message.pop();
+                return Ok(message);
             }
-            let kind = |error: &sys::SysError| {
-                error
-                    .errno()
-                    .map(|errno| std::io::Error::from_raw_os_error(errno).kind())
-            };
-            let count = match sys::socket::receive_fds(&self.stream, &mut buffer) {
+            looked_at = self.unread.len();
+            self.receive()?;
+        }
+    }
+
+    /// Waits for more bytes.
+    fn receive(&mut self) -> Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        let kind = |error: &sys::SysError| {
+            error
+                .errno()
+                .map(|errno| std::io::Error::from_raw_os_error(errno).kind())
+        };
+        let count = loop {
+            match sys::socket::receive_fds(&self.stream, &mut buffer) {
                 Ok((count, fds)) => {
                     self.received.extend(fds);
-                    count
+                    break count;
                 }
-                Err(error) if kind(&error) == Some(ErrorKind::Interrupted) => continue,
+                Err(error) if kind(&error) == Some(ErrorKind::Interrupted) => {}
                 // A broker that died with our request unread resets the connection.
-                Err(error) if kind(&error) == Some(ErrorKind::ConnectionReset) => 0,
+                Err(error) if kind(&error) == Some(ErrorKind::ConnectionReset) => break 0,
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot read from {}", self.peer));
                 }
-            };
-            if count == 0 {
-                return Err(self.hung_up());
             }
-            let bytes = buffer.get(..count).unwrap_or_default();
-            self.protocol
-                .handle_input(bytes)
-                .map_err(|e| anyhow!("{} does not speak Varlink: {e}", self.peer))?;
+        };
+        if count == 0 {
+            return Err(self.hung_up());
         }
+        self.unread
+            .extend_from_slice(buffer.get(..count).unwrap_or_default());
+        Ok(())
     }
 
     fn hung_up(&mut self) -> anyhow::Error {
