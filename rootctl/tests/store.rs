@@ -5,6 +5,7 @@
 //! | `store/bench.rs` | a store of its own for each test: image, mount, small root; taken away when dropped |
 //! | `store/life.rs` | the ordinary life: init, copy, run, deploy, confirm, go back, delete |
 //! | `store/doctor.rs` | what is broken is found |
+//! | `store/listing.rs` | lists of many snapshots, some of which were changed by hand |
 //! | `store/log.rs` | what the journal tells, and that it stands in nobody's way |
 //! | `store/etc.rs` | the live `/etc`: changed, merged, put back, saved |
 //! | `store/faults.rs` | the disk refuses a step: what remains, and what doing it once more makes of it |
@@ -48,6 +49,8 @@ mod freeze;
 mod gc;
 #[path = "store/life.rs"]
 mod life;
+#[path = "store/listing.rs"]
+mod listing;
 #[path = "store/log.rs"]
 mod log;
 #[path = "store/replay.rs"]
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         tree::TESTS,
         gc::TESTS,
         doctor::TESTS,
+        listing::TESTS,
         log::TESTS,
         sessions::TESTS,
         replay::TESTS,

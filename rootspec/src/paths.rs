@@ -81,6 +81,8 @@ pub mod run {
     pub const PLAN: &str = "/run/rootctl/plan";
     /// Where the boot stage keeps the read-only root under an overlay.
     pub const LOWER: &str = "/run/rootctl/lower";
+    /// What the broker last knew of the snapshots of a store; the file has the UUID of its file system as its name.
+    pub const LISTS: &str = "/run/rootctl/lists";
     /// Control socket of the broker, held by `rinit`.
     pub const STORE_SOCKET: &str = "/run/rootctl/control.sock";
     /// Control socket of `rinit`.

@@ -64,7 +64,7 @@ fn named(session: &Session, ask: &Delete, now: bool) -> Result<(Vec<SnapshotId>,
 fn with_all_below(id: SnapshotId, session: &Session) -> Vec<SnapshotId> {
     let mut below: BTreeMap<SnapshotId, Vec<SnapshotId>> = BTreeMap::new();
     for entry in &session.entries {
-        if let Some(above) = living_parent(entry, &session.entries) {
+        if let Some(above) = living_parent(entry, |id| session.entry(id).is_ok()) {
             below.entry(above).or_default().push(entry.id);
         }
     }

@@ -128,7 +128,10 @@ impl<'a> Service<'a> {
         let given = asked.given;
         let value = match asked.method {
             method::STATUS => json(status::status(&self.look()?)?)?,
-            method::LIST => json(status::list(&self.look()?, &take(given)?)?)?,
+            method::LIST => {
+                let session = Session::glance(Site::find(self.args)?)?;
+                json(status::list(&session, &take(given)?)?)?
+            }
             method::HISTORY => json(status::history(&self.look()?, &take(given)?)?)?,
             method::SHOW => json(status::show(&self.look()?, &take(given)?)?)?,
             method::DIFF => {

@@ -26,7 +26,7 @@ pub(crate) struct Session {
     pub(crate) record: Record,
     /// The settings, or why they cannot be used.
     pub(crate) settings: Result<Settings>,
-    /// All snapshots.
+    /// All snapshots, in the order of their numbers.
     pub(crate) entries: Vec<Entry>,
     /// The record as the next change will write it, where a look already tells that a trial has ended.
     settled: Option<State>,
@@ -49,6 +49,14 @@ impl Session {
     pub(crate) fn look(site: Site) -> Result<Self> {
         let store = Store::open(&site.top)?;
         let mut session = Self::read(site, store, None)?;
+        session.settled = reconcile::foresee(&session);
+        Ok(session)
+    }
+
+    /// The same without the snapshots, for those who know them otherwise: `entries` is empty.
+    pub(crate) fn glance(site: Site) -> Result<Self> {
+        let store = Store::open(&site.top)?;
+        let mut session = Self::with(site, store, None, Vec::new());
         session.settled = reconcile::foresee(&session);
         Ok(session)
     }
@@ -78,15 +86,20 @@ impl Session {
     }
 
     fn read(site: Site, store: Store, lock: Option<StoreLock>) -> Result<Self> {
-        Ok(Self {
+        let entries = list::all(&store)?;
+        Ok(Self::with(site, store, lock, entries))
+    }
+
+    fn with(site: Site, store: Store, lock: Option<StoreLock>, entries: Vec<Entry>) -> Self {
+        Self {
             record: Record::load(&store),
             settings: Settings::load(&store),
-            entries: list::all(&store)?,
+            entries,
             site,
             store,
             settled: None,
             lock,
-        })
+        }
     }
 
     /// Permission to change.
@@ -156,9 +169,10 @@ impl Session {
 
     /// The entry of a snapshot that exists.
     pub(crate) fn entry(&self, id: SnapshotId) -> Result<&Entry> {
-        self.entries
-            .iter()
-            .find(|entry| entry.id == id)
+        let place = self.entries.binary_search_by_key(&id, |entry| entry.id);
+        place
+            .ok()
+            .and_then(|place| self.entries.get(place))
             .ok_or_else(|| {
                 Guard::failed(format!("there is no snapshot {id}"))
                     .next("rootctl snap list")

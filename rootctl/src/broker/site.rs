@@ -15,6 +15,7 @@ use sys::mount::{Attributes, Unmount};
 use crate::args::Args;
 use crate::guard::Guard;
 use crate::menu::owner::{Claim, Others};
+use crate::store::known::KnownBy;
 
 /// Largest boot report that is read, in bytes.
 const REPORT_LIMIT: u64 = 64 * 1024;
@@ -138,6 +139,20 @@ impl Site {
             is_running: true,
             others: Others::Keep,
         })
+    }
+
+    /// What tells this store from every other, as long as the machine runs.
+    pub(crate) fn known_by(&self) -> KnownBy {
+        KnownBy {
+            uuid: self.uuid.clone(),
+            // The running system's file system stays mounted, however often its top level is mounted besides.
+            mount: match self.is_running {
+                true => Some(0),
+                false => sys::btrfs::open(&self.top)
+                    .ok()
+                    .and_then(sys::btrfs_fs::mount_number),
+            },
+        }
     }
 
     /// The same place, for a request that says what to do with another store's menu.

@@ -13,6 +13,7 @@ use crate::esp;
 use crate::guard;
 use crate::roles::Roles;
 use crate::session::Session;
+use crate::store::known::{self, Line};
 use crate::store::list::{Entry, living_parent};
 use crate::store::{edits, trash};
 
@@ -189,7 +190,7 @@ pub(crate) fn compare(session: &Session) -> Result<Vec<Problem>> {
     Ok(all)
 }
 
-/// All snapshots, or all deleted ones.
+/// All snapshots, or all deleted ones. The session needs no entries: those that are known and have not changed are not read.
 pub(crate) fn list(session: &Session, ask: &List) -> Result<SnapshotList> {
     let roles = session.roles();
     let snapshots = if ask.deleted == Some(true) {
@@ -199,10 +200,9 @@ pub(crate) fn list(session: &Session, ask: &List) -> Result<SnapshotList> {
             .map(|one| describe_deleted(session, one))
             .collect()
     } else {
-        session
-            .entries
-            .iter()
-            .map(|entry| described(session, &roles, entry))
+        known::all(&session.store, &session.site.known_by())?
+            .into_iter()
+            .map(|one| described(session, &roles, one))
             .collect()
     };
     Ok(SnapshotList { snapshots })
@@ -246,41 +246,34 @@ pub(crate) fn history(session: &Session, ask: &One) -> Result<SnapshotList> {
 
 /// A snapshot.
 pub(crate) fn describe(session: &Session, entry: &Entry) -> Snapshot {
-    described(session, &session.roles(), entry)
+    let parent = living_parent(entry, |id| session.entry(id).is_ok());
+    described(session, &session.roles(), Line::of(entry, parent))
 }
 
-/// The same, where the roles are known: they are looked for among all snapshots.
-fn described(session: &Session, roles: &Roles, entry: &Entry) -> Snapshot {
-    let meta = entry.meta.as_ref();
-    let origin = meta.map(|m| &m.origin);
+/// The same, where what does not change is known already.
+fn described(session: &Session, roles: &Roles, line: Line) -> Snapshot {
     Snapshot {
-        id: entry.id,
-        name: meta.and_then(|m| m.name.as_ref()).map(ToString::to_string),
-        parent: living_parent(entry, &session.entries),
-        created: meta.map_or(0, |m| m.created),
-        note: meta.map(|m| m.note.clone()).unwrap_or_default(),
-        origin: origin.map_or(String::new(), |o| match o.detail.as_str() {
-            "" => o.kind.clone(),
-            detail => format!("{}: {detail}", o.kind),
-        }),
-        kernel: meta
-            .and_then(|m| m.kernel.as_ref())
-            .map(|k| k.release.clone()),
-        marks: marks(session, roles, entry),
-        damage: entry.damage.clone(),
+        marks: marks(session, roles, &line),
+        id: line.id,
+        name: line.name,
+        parent: line.parent,
+        created: line.created,
+        note: line.note,
+        origin: line.origin,
+        kernel: line.kernel,
+        damage: line.damage,
         deleted: None,
     }
 }
 
-fn marks(session: &Session, roles: &Roles, entry: &Entry) -> Vec<String> {
+fn marks(session: &Session, roles: &Roles, line: &Line) -> Vec<String> {
     let state = session.current();
-    let is = |id: Option<SnapshotId>| id == Some(entry.id);
+    let is = |id: Option<SnapshotId>| id == Some(line.id);
     let trial = state
         .and_then(|s| s.trial.as_ref())
-        .filter(|t| t.id == entry.id);
+        .filter(|t| t.id == line.id);
     let failed = trial.is_some_and(|t| t.phase == Phase::Failed);
-    let pinned = state.is_some_and(|s| s.pins.contains(&entry.id));
-    let image = entry.meta.as_ref().is_some_and(|m| m.image.is_some());
+    let pinned = state.is_some_and(|s| s.pins.contains(&line.id));
     [
         ("booted", is(roles.booted)),
         ("next", is(roles.next)),
@@ -289,8 +282,8 @@ fn marks(session: &Session, roles: &Roles, entry: &Entry) -> Vec<String> {
         ("trial", trial.is_some() && !failed),
         ("failed", failed),
         ("pinned", pinned),
-        ("image", image),
-        ("unfrozen", entry.unfrozen.is_some()),
+        ("image", line.is_image),
+        ("unfrozen", line.is_unfrozen),
     ]
     .into_iter()
     .filter(|(_, has)| *has)

@@ -168,7 +168,7 @@ pub(crate) fn counted(old: &Path, new: &Path) -> Result<Vec<DiffCount>> {
 
 /// What a snapshot is compared with when nothing was named.
 fn parent(session: &Session, id: SnapshotId) -> Result<SnapshotId> {
-    let found = living_parent(session.entry(id)?, &session.entries);
+    let found = living_parent(session.entry(id)?, |id| session.entry(id).is_ok());
     found.ok_or_else(|| {
         Guard::usage(format!("snapshot {id} has no parent to be compared with"))
             .next(format!("rootctl diff OTHER {id}"))

@@ -141,14 +141,17 @@ fn must_have(file: &Path, size: Option<u64>) -> Result<()> {
     }
 }
 
-/// Nearest ancestor that still exists, among `all` in the order of their numbers: the tree survives deleted inner nodes.
-pub(crate) fn living_parent(entry: &Entry, all: &[Entry]) -> Option<SnapshotId> {
+/// Nearest ancestor that still exists: the tree survives deleted inner nodes.
+pub(crate) fn living_parent(
+    entry: &Entry,
+    exists: impl Fn(SnapshotId) -> bool,
+) -> Option<SnapshotId> {
     let meta = entry.meta.as_ref()?;
     meta.parent
         .iter()
         .chain(&meta.lineage)
         .copied()
-        .find(|id| *id != entry.id && all.binary_search_by_key(id, |other| other.id).is_ok())
+        .find(|id| *id != entry.id && exists(*id))
 }
 
 #[cfg(test)]
@@ -176,7 +179,8 @@ mod tests {
     #[test]
     fn deleted_parents_are_skipped() {
         let all = [entry(1, &[]), entry(4, &[3, 2, 1])];
-        assert_eq!(living_parent(&all[1], &all), Some(id(1)));
-        assert_eq!(living_parent(&all[0], &all), None);
+        let exists = |id| all.iter().any(|entry| entry.id == id);
+        assert_eq!(living_parent(&all[1], exists), Some(id(1)));
+        assert_eq!(living_parent(&all[0], exists), None);
     }
 }

@@ -3,6 +3,7 @@
 //! | open | for |
 //! |---|---|
 //! | `list` | what snapshots there are, and what is wrong with them |
+//! | `known` | what a list says of them, kept while nothing about them changes |
 //! | `label` | a name and a note given after publishing |
 //! | `trash` | deleted snapshots: moved there, back, or thrown away |
 //! | `edits` | edit sessions: begun, locked, listed, dropped |
@@ -11,6 +12,7 @@
 //! | `subvol` | subvolumes through btrfsutil |
 
 pub(crate) mod edits;
+pub(crate) mod known;
 pub(crate) mod label;
 pub(crate) mod list;
 pub(crate) mod publish;
