@@ -110,8 +110,9 @@ struct Known {
 /// What a list says of all snapshots, in the order of their numbers.
 pub(crate) fn all(store: &Store, known_by: &KnownBy) -> Result<Vec<Line>> {
     let file = Path::new(run::LISTS).join(&known_by.uuid);
-    // Before anything is read: what is written from now on is not older.
-    let since = sys::btrfs::open(store.top()).and_then(sys::btrfs::info);
+    // Before anything is read. The top level was last committed in this transaction: what is written from now on, and what
+    // is in memory only, belongs to a later one.
+    let committed = sys::btrfs::open(store.top()).and_then(sys::btrfs::info);
     let folders = folders(store)?;
     let mount = known_by.mount.filter(|_| folders.len() >= FEWEST);
     let kept = mount.and_then(|mount| load(&file, mount));
@@ -136,7 +137,7 @@ pub(crate) fn all(store: &Store, known_by: &KnownBy) -> Result<Vec<Line>> {
     let kept = Kept {
         version: VERSION,
         mount: mount.unwrap_or_default(),
-        since: since.map_or(0, |found| found.generation),
+        since: committed.map_or(0, |found| found.generation.saturating_add(1)),
         snapshots: known,
     };
     if mount.is_some() && kept.since != 0 && (is_news || kept.since != moment) {
