@@ -6,6 +6,7 @@
 //! | `setup` | the first steps: file systems, host name, machine id |
 //! | `load` | what a boot starts from, from `rinit-plan` (`planner/main.rs`), which alone reads unit files |
 //! | `reuse`, `seen` | the plan that was kept, and whether it still holds |
+//! | `chosen` | the group that the boot menu asks for |
 //! | `rescue` | what a boot starts from where that fails |
 //! | `supervisor` | the pure machine that decides what units do; begin with its page |
 //! | `supervise` | machine and hands together; panics end here |
@@ -30,6 +31,7 @@
 //! the logger, the shutdown stage.
 #![forbid(unsafe_code)]
 
+mod chosen;
 mod confirm;
 mod control;
 mod gate;

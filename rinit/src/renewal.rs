@@ -3,11 +3,13 @@
 //! They are read by the loader, as at boot. One request at a time; another one is told to come back.
 
 use rootspec::kept::Kept;
+use rootspec::plan::RESCUE;
 use rootspec::protocol::init::Planned;
 use sys::epoll::Interest;
 
 use crate::init::Init;
 use crate::load::{self, Loading};
+use crate::rescue;
 use crate::supervisor::{Changeover, Event, UnitId};
 
 /// What is done with the files once they are read.
@@ -126,7 +128,12 @@ impl Init {
         }
         let digest = loaded.plan.digest();
         let problems = loaded.plan.problems.clone();
-        let changeover = self.all.core.changeover(loaded.plan);
+        let mut plan = loaded.plan;
+        // Where the kernel command line asked for it, it is in no file.
+        if self.settings.default_group == RESCUE && plan.find(RESCUE).is_none() {
+            plan.units.push(rescue::login());
+        }
+        let changeover = self.all.core.changeover(plan);
         match purpose {
             Purpose::Plan => Ok(Renewed::Planned(Planned {
                 steps: changeover.steps.values().cloned().collect(),

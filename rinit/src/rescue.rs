@@ -43,7 +43,7 @@ fn nothing_but_a_login(why: String) -> Kept {
 }
 
 /// The same as `planner/rescue.toml`, which `rinit-plan` adds where the default group is absent; a test compares them.
-fn login() -> Unit {
+pub(crate) fn login() -> Unit {
     let exec = Exec {
         start: vec![vec!["/sbin/sulogin".to_owned()]],
         umask: 0o022,

@@ -30,6 +30,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rootspec::kept::Kept;
 use rootspec::paths;
+use rootspec::plan::{Plan, RESCUE};
 use rootspec::settings::Settings;
 use serde::{Deserialize, Serialize};
 use sys::epoll::Happening;
@@ -54,6 +55,7 @@ use crate::timers::Timers;
 use crate::voice::Voice;
 use crate::watch::Watchers;
 use crate::watchdog::Guard;
+use crate::{chosen, rescue};
 
 const SIGNALS: u64 = token::OTHERS;
 pub(crate) const CONTROL: u64 = token::OTHERS + 1;
@@ -147,14 +149,40 @@ fn take_panic() -> String {
         .unwrap_or_default()
 }
 
+/// Has another group started. False: there is none.
+fn choose(group: &str, plan: &mut Plan, settings: &mut Settings) -> bool {
+    if plan.find(group).is_none() {
+        if group != RESCUE {
+            let default = &settings.default_group;
+            let why = format!(
+                "there is no group {group:?}, which the kernel command line asks for: {default} is started"
+            );
+            // It may have been said by the program before us.
+            if !plan.problems.contains(&why) {
+                plan.problems.push(why);
+            }
+            return false;
+        }
+        plan.units.push(rescue::login());
+    }
+    group.clone_into(&mut settings.default_group);
+    true
+}
+
 impl Init {
     fn new(mut kernel: Linux, signals: Signals, voice: Voice, loaded: Loaded, began: u64) -> Self {
-        let Kept { plan, settings } = loaded.kept;
+        let Kept {
+            mut plan,
+            mut settings,
+        } = loaded.kept;
         let cmdline = sys::fs::read_text("/proc/cmdline", 1 << 16).unwrap_or_default();
         let report = sys::fs::read_text(paths::run::BOOT_REPORT, 1 << 20).ok();
         // The report and the menu's words are about the root that this kernel began with.
         let first = !std::env::args().any(|word| word == soft::ROLE);
-        let trial = first && gate::is_trial(report.as_deref(), &cmdline);
+        let chosen = chosen::group(&cmdline).filter(|_| first);
+        let chosen = chosen.is_some_and(|group| choose(group, &mut plan, &mut settings));
+        // What somebody looks into is not what would run: it proves nothing, and must not be taken away from them.
+        let trial = first && !chosen && gate::is_trial(report.as_deref(), &cmdline);
         let rules = gate::rules(&plan, &settings.default_group);
         let program = std::env::current_exe().map_or_else(
             |_| "/proc/self/exe".to_owned(),

@@ -25,6 +25,7 @@ const KERNEL_TESTS: &[&str] = &[
     "namespaces",
     "init",
     "storms",
+    "chosen",
     "supervise",
     "readiness",
     "logs",
