@@ -17,7 +17,7 @@ pub use crate::units::{
 /// First bytes of a plan.
 pub const MAGIC: [u8; 6] = *b"rplan\n";
 /// Version of the encoding; any change of the types below raises it.
-pub const VERSION: u16 = 14;
+pub const VERSION: u16 = 15;
 
 /// The unit that makes a good trial the default; `rinit` starts it by itself.
 pub const BOOT_GOOD: &str = "boot-good";
@@ -33,7 +33,7 @@ pub const RESCUE: &str = "rescue";
 /// Number of a unit in [`Plan::units`].
 pub type UnitIndex = u32;
 
-/// All units, in order of their names.
+/// All units: those with files in order of their names, then places for connections.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The units.
@@ -121,6 +121,8 @@ pub enum TieKind {
     OnFailure,
     /// The other one is started when this one has ended well.
     OnSuccess,
+    /// This one serves a connection that the other one's sockets have accepted.
+    Serves,
 }
 
 impl TieKind {
@@ -133,7 +135,9 @@ impl TieKind {
             | Self::Upholds
             | Self::OnFailure
             | Self::OnSuccess => true,
-            Self::Requires | Self::Follows | Self::Conflicts | Self::Reloads => false,
+            Self::Requires | Self::Follows | Self::Conflicts | Self::Reloads | Self::Serves => {
+                false
+            }
         }
     }
 }
@@ -574,6 +578,17 @@ pub struct Socket {
     pub window: u64,
     /// How long it rests then, or after its unit failed.
     pub pause: u64,
+    /// Each connection is served by a unit of its own; absent: the unit gets the socket itself.
+    pub accept: Option<Accept>,
+}
+
+/// How connections are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accept {
+    /// Most at the same time; the others wait.
+    pub connections: u16,
+    /// Most from one address, or of one user, at the same time: the others are closed. 0 is no bound.
+    pub per_source: u16,
 }
 
 /// When a unit is started by time. Times are milliseconds.
@@ -653,6 +668,12 @@ impl Unit {
     pub fn tied_to(&self, kind: TieKind) -> impl Iterator<Item = UnitIndex> + '_ {
         let ties = self.ties.iter().filter(move |tie| tie.kind == kind);
         ties.map(|tie| tie.unit)
+    }
+
+    /// The unit whose connections it serves, one at a time.
+    #[must_use]
+    pub fn serves(&self) -> Option<UnitIndex> {
+        self.tied_to(TieKind::Serves).next()
     }
 
     /// How it ends.
@@ -764,8 +785,8 @@ impl Plan {
         self.units.get(usize::try_from(index).ok()?)
     }
 
-    /// The index of the unit called `name`. Units are in order of their names, but for those that a running supervisor has
-    /// got since.
+    /// The index of the unit called `name`. Units are in order of their names, but for places for connections and those that
+    /// a running supervisor has got since.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<UnitIndex> {
         let sorted = self.units.binary_search_by(|unit| (*unit.name).cmp(name));

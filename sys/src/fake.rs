@@ -6,7 +6,7 @@ use std::io;
 
 use crate::error::{Result, SysError};
 use crate::kernel::{Kernel, Received};
-use crate::listen::ListenAt;
+use crate::listen::{Accepted, From, ListenAt};
 use crate::probe::Probe;
 use crate::process::{Dead, Exit, Job, Stage, Wait};
 
@@ -90,6 +90,8 @@ pub struct Fake {
     pub timer: Option<u64>,
     /// How many descriptors were let go of.
     pub discarded: usize,
+    /// Where the next connections come from; others are root's.
+    pub callers: VecDeque<From>,
     ended: BTreeSet<u32>,
     leftovers: BTreeMap<String, u32>,
     spent: BTreeSet<String>,
@@ -352,6 +354,10 @@ impl Kernel for Fake {
         self.discarded = self.discarded.saturating_add(fds.len());
     }
 
+    fn keep(&mut self, fd: FakeFd) -> FakeFd {
+        fd
+    }
+
     fn watch_end(&mut self, fd: &FakeFd, token: u64) -> Result<bool> {
         self.watch(fd, token).map(|()| true)
     }
@@ -420,6 +426,28 @@ impl Kernel for Fake {
         };
         self.listening.insert(shown, fd);
         Ok(fd)
+    }
+
+    fn accept(&mut self, fd: &FakeFd) -> Result<Option<Accepted<FakeFd>>> {
+        self.call("accept", "a connection")?;
+        let waiting = self.data.get_mut(&fd.channel).and_then(VecDeque::pop_front);
+        if waiting.is_none() {
+            return Ok(None);
+        }
+        let more = self
+            .data
+            .get(&fd.channel)
+            .is_some_and(|more| !more.is_empty());
+        let token = self.watched.get(&fd.channel).filter(|_| more);
+        let token = token.copied().map(Occurrence::Token);
+        self.occurrences.extend(token);
+        let channel = self.channel();
+        let fd = FakeFd {
+            channel,
+            writes: true,
+        };
+        let from = self.callers.pop_front().unwrap_or(From::User(0));
+        Ok(Some(Accepted { fd, from }))
     }
 
     fn unlink(&mut self, path: &str) {

@@ -12,7 +12,7 @@ use crate::descriptors;
 use crate::epoll::{Epoll, Happening, Interest};
 use crate::error::{Cannot, Result, SysError};
 use crate::helper::Helper;
-use crate::listen::ListenAt;
+use crate::listen::{Accepted, ListenAt};
 use crate::probe::Probe;
 use crate::process::{self, Dead, Flight, Job, Place, Table, Wait, keep_high};
 use crate::stray::Strays;
@@ -78,6 +78,11 @@ pub trait Kernel {
     /// # Errors
     /// Something else has the name, or somebody else the address.
     fn listen(&mut self, at: &ListenAt<'_>) -> Result<Self::Fd>;
+    /// Accepts a connection on a socket of [`Kernel::listen`] that says so. `None`: there is none any more.
+    ///
+    /// # Errors
+    /// No descriptor or memory to be had.
+    fn accept(&mut self, fd: &Self::Fd) -> Result<Option<Accepted<Self::Fd>>>;
     /// Removes a socket from the file system.
     fn unlink(&mut self, path: &str);
     /// Reads what is there; `None`: nothing now.
@@ -87,6 +92,8 @@ pub trait Kernel {
     fn read(&mut self, fd: &Self::Fd, buffer: &mut [u8]) -> Result<Option<usize>>;
     /// Closes descriptors that came unasked, without waiting for whoever is behind them.
     fn discard(&mut self, fds: Vec<Self::Fd>);
+    /// Takes a descriptor that came for good.
+    fn keep(&mut self, fd: Self::Fd) -> Self::Fd;
     /// Watches a descriptor that is not ours for its end: the other side hangs up. False: it has none, or none that could be
     /// watched without waiting for somebody.
     ///
@@ -440,6 +447,10 @@ impl Kernel for Linux {
         crate::listen::open(at).map(keep_high)
     }
 
+    fn accept(&mut self, fd: &OwnedFd) -> Result<Option<Accepted<OwnedFd>>> {
+        crate::listen::accept(fd)
+    }
+
     fn unlink(&mut self, path: &str) {
         // Best effort: a stale socket is replaced by the next one.
         rustix::fs::unlink(path).ok();
@@ -459,6 +470,10 @@ impl Kernel for Linux {
 
     fn close(&mut self, fd: OwnedFd) {
         self.strays.take(crate::socket::drain(&fd));
+    }
+
+    fn keep(&mut self, fd: OwnedFd) -> OwnedFd {
+        keep_high(fd)
     }
 
     fn watch_end(&mut self, fd: &OwnedFd, token: u64) -> Result<bool> {
@@ -561,7 +576,11 @@ impl Kernel for Linux {
         let place = Place {
             group: group.as_ref().map(AsFd::as_fd),
             helper: self.helper.as_ref(),
-            table: Table::Left,
+            table: if job.by_copy {
+                Table::Copied
+            } else {
+                Table::Left
+            },
         };
         let spawned = process::spawn(job, &fds, place)?;
         let watched = self.epoll.add(&spawned.flight, token, Interest::ReadEdge);

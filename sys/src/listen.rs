@@ -1,7 +1,7 @@
 //! Sockets and pipes that are opened on behalf of a service, before it runs.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
 use rustix::fs::Mode;
@@ -23,6 +23,66 @@ pub struct ListenAt<'a> {
     pub group: Option<u32>,
     /// Connections that wait to be accepted.
     pub backlog: u16,
+    /// We accept them ourselves, so nothing may wait for one that has gone meanwhile.
+    pub accept: bool,
+}
+
+/// A connection, and where it comes from.
+#[derive(Debug)]
+pub struct Accepted<Fd> {
+    /// The connection.
+    pub fd: Fd,
+    /// The other end.
+    pub from: From,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// An address of the network.
+    Net(SocketAddr),
+    /// A user of this machine.
+    User(u32),
+}
+
+/// Accepts a connection on a socket that was opened to be accepted on. `None`: there is none any more.
+///
+/// # Errors
+/// No descriptor or memory to be had.
+pub fn accept(fd: impl AsFd) -> Result<Option<Accepted<OwnedFd>>> {
+    let (fd, address) = match net::acceptfrom_with(&fd, SocketFlags::CLOEXEC) {
+        Ok(accepted) => accepted,
+        Err(error) if is_gone(error) => return Ok(None),
+        Err(error) => return Err(SysError::new("accept", "a connection", error)),
+    };
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    let from = match address {
+        Some(address) => From::Net(SocketAddr::new(address.ip().to_canonical(), address.port())),
+        None => {
+            From::User(sockopt::socket_peercred(&fd).map_or(u32::MAX, |peer| peer.uid.as_raw()))
+        }
+    };
+    Ok(Some(Accepted { fd, from }))
+}
+
+/// The connection is gone, or the network was before it was accepted (accept(2)).
+fn is_gone(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::AGAIN
+            | Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::NETDOWN
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+            | Errno::TIMEDOUT
+            | Errno::PERM
+    )
 }
 
 /// What it carries.
@@ -120,7 +180,9 @@ fn socket(at: &ListenAt<'_>) -> Result<OwnedFd> {
         Place::Net(SocketAddr::V4(_)) => AddressFamily::INET,
         Place::Net(SocketAddr::V6(_)) => AddressFamily::INET6,
     };
-    let fd = net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let mut flags = SocketFlags::CLOEXEC;
+    flags.set(SocketFlags::NONBLOCK, at.accept);
+    let fd = net::socket_with(family, kind, flags, None).map_err(failed)?;
     match at.place {
         Place::Path(path) => {
             net::bind(&fd, &SocketAddrUnix::new(path).map_err(failed)?).map_err(failed)?;
@@ -164,6 +226,7 @@ mod tests {
             mode: 0o600,
             group: None,
             backlog: 1,
+            accept: false,
         }
     }
 

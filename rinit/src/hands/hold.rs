@@ -8,6 +8,7 @@ use sys::handoff::{self, Named};
 use sys::kernel::{Kernel, Linux};
 use sys::process::Exit;
 
+use super::connection::HeldConnection;
 use super::notify::{Ear, Said};
 use super::stored::HeldStored;
 use super::token::{Kind, token};
@@ -56,6 +57,8 @@ pub(crate) struct HeldRun {
     said: Option<Box<Said>>,
     /// What it left for its next run.
     stored: Vec<HeldStored>,
+    /// What it serves.
+    connection: Option<HeldConnection>,
 }
 
 impl HeldRun {
@@ -66,7 +69,8 @@ impl HeldRun {
         let sockets = self.sockets.iter().map(|(_, fd)| *fd);
         let all = self.ready.into_iter().chain(notify).chain(log);
         let stored = self.stored.iter().map(|stored| stored.fd);
-        let all = all.chain(sockets).chain(stored);
+        let connection = self.connection.iter().filter_map(|served| served.fd);
+        let all = all.chain(sockets).chain(stored).chain(connection);
         all.map(|Fd(number, _)| number)
     }
 }
@@ -112,6 +116,7 @@ impl Hands<Linux> {
                 .as_ref()
                 .map(|store| Self::hold_stored(store))
                 .unwrap_or_default(),
+            connection: run.connection.as_ref().map(|served| served.hold()),
         });
         held.filter(|run| {
             let open = run.group.is_some() || run.main.is_some() || run.helper.is_some();
@@ -146,6 +151,7 @@ impl Hands<Linux> {
             sockets,
             said,
             stored,
+            connection,
             ..
         } = held;
         if let Some(name) = &group {
@@ -171,6 +177,8 @@ impl Hands<Linux> {
         self.listen_for_missing(id, unit);
         self.watch_again(id);
         self.take_stored(id, unit, stored, age);
+        let connection = connection.zip(unit.serves());
+        self.runs.at_mut(id).connection = connection.map(|(held, of)| Box::new(held.take(of)));
         for (role, pid, alive) in [
             (Role::Main, main, record.has(Role::Main)),
             (Role::Helper, helper, record.has(Role::Helper)),

@@ -11,6 +11,7 @@ use sys::kernel::Kernel;
 use sys::process::{Executor, Ids, Job, Stage};
 
 use super::Hands;
+use super::connection::is_stdio;
 use super::notify::Ear;
 use super::token::{Kind, token};
 use crate::roles;
@@ -186,10 +187,12 @@ impl<K: Kernel> Hands<K> {
             self.null = Some(self.kernel.null().map_err(failed)?);
         }
         let logs = exec.stdout == Output::Log || exec.stderr == Output::Log;
-        if logs && self.runs.at(id).log.is_none() {
+        // All connections of a unit have one log.
+        let logger = unit.serves().unwrap_or(id);
+        if logs && self.runs.at(logger).log.is_none() {
             let pipe = self.kernel.pipe().map_err(failed)?;
-            self.runs.at_mut(id).log = Some(pipe);
-            self.new_logs.push(id);
+            self.runs.at_mut(logger).log = Some(pipe);
+            self.new_logs.push(logger);
         }
         if let Some(from) = exec.notify {
             if self.runs.at(id).ear.is_none() {
@@ -201,6 +204,10 @@ impl<K: Kernel> Hands<K> {
         }
         if role == Role::Main {
             self.announce_sockets(id, unit, job)?;
+            self.announce_connection(id, unit, job);
+            let run = self.runs.at(id);
+            let stored = run.store.as_ref().is_some_and(|store| store.len() > 0);
+            job.by_copy = stored || run.connection.is_some();
         }
         let watchdog = unit.care.as_ref().and_then(|care| care.watchdog.as_ref());
         if let (Role::Main, Some(watchdog)) = (role, watchdog) {
@@ -216,7 +223,7 @@ impl<K: Kernel> Hands<K> {
         self.open_store(id, unit);
         let max = usize::from(unit.fdstore.max);
         let run = self.runs.at(id);
-        let sockets = run.sockets.len();
+        let sockets = run.sockets.len().max(usize::from(run.connection.is_some()));
         if let Ready::Fd(number) = unit.ready {
             let most = i32::try_from(sockets.saturating_add(max)).unwrap_or(i32::MAX);
             let taken = LISTEN_START.saturating_add(most);
@@ -278,7 +285,12 @@ impl<K: Kernel> Hands<K> {
 
     fn spawn(
         &mut self,
-        Start { id, exec, role, .. }: Start<'_>,
+        Start {
+            id,
+            unit,
+            exec,
+            role,
+        }: Start<'_>,
         job: &Job,
         ready: Option<(&K::Fd, i32)>,
     ) -> Result<(), String> {
@@ -286,13 +298,21 @@ impl<K: Kernel> Hands<K> {
         let Some(null) = &self.null else {
             return Err("/dev/null is not open".to_owned());
         };
-        let end = |output: Output| match (output, &run.log) {
+        let log = &self.runs.at(unit.serves().unwrap_or(id)).log;
+        let connection = run.connection.as_ref().filter(|_| role == Role::Main);
+        let connection = connection.and_then(|connection| connection.fd());
+        let end = |output: Output| match (output, log) {
             (Output::Log, Some((_, write))) => Some(write),
+            (Output::Socket, _) => Some(connection.unwrap_or(null)),
             (Output::Log | Output::Null, _) => Some(null),
             (Output::Tty, _) => (job.tty.is_none()).then_some(null),
         };
         let mut fds: Vec<(&K::Fd, i32)> = Vec::new();
-        if job.tty.is_none() {
+        if let Some(connection) = connection {
+            let number = if is_stdio(unit) { 0 } else { LISTEN_START };
+            fds.push((connection, number));
+        }
+        if job.tty.is_none() && !fds.iter().any(|(_, number)| *number == 0) {
             fds.push((null, 0));
         }
         fds.extend(end(exec.stdout).map(|fd| (fd, 1)));
@@ -312,6 +332,9 @@ impl<K: Kernel> Hands<K> {
         let told = token(kind, id);
         let started = self.kernel.spawn(job, &fds, group, told);
         let pid = started.map_err(|error| sys::chain(&error))?;
+        if role == Role::Main {
+            self.hand_over(id);
+        }
         let run = self.runs.at_mut(id);
         match role {
             Role::Main => {
@@ -374,6 +397,7 @@ fn job(unit: &Unit, exec: &Exec, command: Command) -> Result<Job, String> {
         own_id: Vec::new(),
         // Not ours, which is as high as it goes.
         descriptors: Some(sys::descriptors::ORDINARY),
+        by_copy: false,
         by_helper,
         executor: None,
     })

@@ -9,8 +9,10 @@
 //! | `token` | the numbers that descriptors are watched under |
 //! | `notify` | what units say, and who may say it |
 //! | `datagram` | how they say it: `sd_notify(3)` |
+//! | `connection` | connections that are served by a run each |
 //! | `stored` | descriptors that they leave for their next run |
 
+pub(crate) mod connection;
 pub(crate) mod datagram;
 pub(crate) mod hold;
 mod launch;
@@ -27,6 +29,7 @@ use sys::listen::{self, ListenAt};
 use sys::process::Wait;
 
 use crate::supervisor::{Action, Event, PerUnit, Role, UnitId};
+use connection::Connection;
 pub(crate) use launch::{NOTIFY_DIR, PID_DIR};
 use look::Look;
 use notify::{Ear, Said};
@@ -64,6 +67,8 @@ struct Run<K: Kernel> {
     said: Option<Box<Said>>,
     /// What it left for its next run.
     store: Option<Box<Store<K::Fd>>>,
+    /// What it serves.
+    connection: Option<Box<Connection<K::Fd>>>,
 }
 
 impl<K: Kernel> Default for Run<K> {
@@ -82,6 +87,7 @@ impl<K: Kernel> Default for Run<K> {
             look: None,
             said: None,
             store: None,
+            connection: None,
         }
     }
 }
@@ -131,6 +137,7 @@ fn listen_at(socket: &Socket) -> ListenAt<'_> {
         mode: socket.mode,
         group: socket.gid,
         backlog: socket.backlog,
+        accept: socket.accept.is_some(),
     }
 }
 
@@ -285,7 +292,11 @@ impl<K: Kernel> Hands<K> {
             Action::Arm(id) => self.arm(id, unit),
             Action::Disarm(id) => self.disarm(id),
             Action::Listen(id) => self.listen_for(id, unit),
-            Action::Forget(id) => self.forget(id),
+            Action::Forget(id) => {
+                self.forget(id);
+                self.hang_up(id);
+            }
+            Action::Accept(id) => self.accept(id, unit, inbox),
         }
     }
 

@@ -121,6 +121,7 @@ impl<K: Kernel> Hands<K> {
             } else if store.fds().any(|known| self.kernel.is_same(known, &fd)) {
                 unwanted.push(fd);
             } else {
+                let fd = self.kernel.keep(fd);
                 let watched = !message.unwatched && self.watch_end(id, &fd);
                 let name = message.fd_name.as_deref().unwrap_or(NAME).into();
                 store.all.push(Stored { name, fd, watched });

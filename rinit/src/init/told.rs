@@ -19,6 +19,8 @@ impl Init {
             self.note_for_paths(item.unit);
             let name = &self.all.core.unit(item.unit).name;
             let (loud, text) = words_of(&item);
+            // Whoever connects could fill the console.
+            let loud = loud && self.all.core.unit(item.unit).serves().is_none();
             if loud || quiet.len() > voice::WHOLE {
                 self.voice.note(&std::mem::take(&mut quiet));
             }

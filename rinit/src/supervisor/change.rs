@@ -106,10 +106,12 @@ impl Core {
             return None;
         }
         let what = format!("{} changed", what.join(", "));
-        let stays = match last.work {
-            Work::Service(_) | Work::Container(_) => true,
-            Work::Group | Work::Oneshot(_) => false,
-        };
+        // A connection is served as it was begun.
+        let stays = last.serves().is_none()
+            && match last.work {
+                Work::Service(_) | Work::Container(_) => true,
+                Work::Group | Work::Oneshot(_) => false,
+            };
         let costly = found
             .iter()
             .any(|difference| difference.cost == Cost::Restart);

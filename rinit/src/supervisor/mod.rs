@@ -14,6 +14,7 @@
 //! | `stop` | from up to down |
 //! | `again` | whether it is started again |
 //! | `sockets` | sockets that start a unit |
+//! | `connections` | connections that are served by a run each |
 //! | `stored` | descriptors that it leaves for its next run |
 //! | `change` | another plan in the place of the running one |
 //! | `hold` | everything as a value that outlives this program |
@@ -48,6 +49,7 @@ mod again;
 mod asking;
 mod care;
 mod change;
+mod connections;
 mod hold;
 mod model;
 mod reload;
@@ -181,7 +183,7 @@ impl Core {
     pub(crate) fn records(&self) -> impl Iterator<Item = (UnitId, &Record)> {
         self.records
             .iter()
-            .filter(|(unit, _)| !self.is_forgotten(*unit))
+            .filter(|(unit, _)| !self.is_forgotten(*unit) && !self.is_vacant(*unit))
     }
 
     /// When [`Event::Time`] is due at the latest.
@@ -252,6 +254,8 @@ impl Core {
             Event::Adopted(unit) => self.adopted(unit),
             Event::NotAdopted(unit, why) => self.not_adopted(unit, why),
             Event::Traffic(unit) => self.traffic(unit),
+            Event::Connected(place, others) => self.connected(place, others),
+            Event::NotAccepted(unit, why) => self.not_accepted(unit, why),
             Event::Elapsed(unit) => self.run_again(unit),
             Event::Time => self.time(),
             Event::Adopt(changeover) => self.adopt(*changeover),
@@ -336,6 +340,7 @@ impl Core {
         }
         self.stop_caring(unit);
         self.forget_at(unit, state);
+        self.connection_over(unit, state);
         self.count_busy(holds_up, self.holds_up(unit));
         self.enqueue(unit);
         self.tell(unit);
@@ -359,7 +364,10 @@ impl Core {
     fn tell(&mut self, unit: UnitId) {
         let record = self.records.at(unit);
         let state = record.state;
+        let serves = self.unit(unit).serves().is_some();
         match state {
+            // That connections come and go is no news.
+            State::Up | State::Down if serves => {}
             State::Up | State::Backoff | State::Failed | State::Down => self.news.push(News {
                 unit,
                 state,

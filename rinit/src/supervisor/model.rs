@@ -234,6 +234,10 @@ pub(crate) enum Event {
     NotAdopted(UnitId, String),
     /// Somebody connects to one of its sockets.
     Traffic(UnitId),
+    /// A connection is there for it to serve, beside so many from the same place or user.
+    Connected(UnitId, usize),
+    /// Connections of its sockets cannot be accepted, in words.
+    NotAccepted(UnitId, String),
     /// A timer wants it to run.
     Elapsed(UnitId),
     /// A deadline may be over.
@@ -266,6 +270,8 @@ impl Event {
             | Self::Adopted(unit)
             | Self::NotAdopted(unit, _)
             | Self::Traffic(unit)
+            | Self::Connected(unit, _)
+            | Self::NotAccepted(unit, _)
             | Self::Elapsed(unit)
             | Self::Running(unit)
             | Self::Fault(unit, _) => Some(*unit),
@@ -308,8 +314,10 @@ pub(crate) enum Action {
     Disarm(UnitId),
     /// Close its sockets and open those of its definition.
     Listen(UnitId),
-    /// Close the descriptors that it left for a further run.
+    /// Close the descriptors that it left for a further run, and the connection it was to serve.
     Forget(UnitId),
+    /// Accept a connection for it to serve; answered by [`Event::Connected`] or [`Event::NotAccepted`] if there is one.
+    Accept(UnitId),
 }
 
 impl Action {
@@ -332,7 +340,8 @@ impl Action {
             | Self::Arm(unit)
             | Self::Disarm(unit)
             | Self::Listen(unit)
-            | Self::Forget(unit) => unit,
+            | Self::Forget(unit)
+            | Self::Accept(unit) => unit,
         }
     }
 }

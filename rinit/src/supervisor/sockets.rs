@@ -78,6 +78,9 @@ impl Core {
         if limit > 0 {
             record.traffic.push_back(now);
         }
+        if self.accept(unit).is_some() {
+            return self.client_waits(unit);
+        }
         self.hold_sockets(unit);
         self.wish_up(unit);
     }

@@ -4,6 +4,7 @@ mod again;
 mod care;
 mod commands;
 mod conditions;
+mod connections;
 mod life;
 mod random;
 mod readiness;

@@ -10,6 +10,7 @@
 //! | conflicts | is never up when it is: the later start counts |
 //! | reloads | it is reloaded with |
 //! | on failure, on success | is started when it has ended so |
+//! | serves | it serves a connection of (see `connections`) |
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ impl Core {
     }
 
     /// Units that have such a tie to this one.
-    fn tied(&self, unit: UnitId, kind: TieKind) -> impl Iterator<Item = UnitId> + '_ {
+    pub(super) fn tied(&self, unit: UnitId, kind: TieKind) -> impl Iterator<Item = UnitId> + '_ {
         let all = self.tied.get(&unit).into_iter().flatten();
         all.filter(move |tie| tie.kind == kind).map(|tie| tie.unit)
     }

@@ -3,8 +3,8 @@
 use crate::UnitName;
 use crate::logs::{Rate, Rules};
 use crate::plan::{
-    Container, Exec, Gate, Looks, Path, Policy, Reload, Restart, Socket, Timer, Unit, UnitIndex,
-    Work,
+    Accept, Container, Exec, Gate, Looks, Path, Policy, Reload, Restart, Socket, Timer, Unit,
+    UnitIndex, Work,
 };
 use crate::units::{self, Activate, Kind, RestartPolicy, UnitFile, Weight};
 
@@ -18,6 +18,12 @@ const SOCKET_MODE: u32 = 0o666;
 const FOLDER_MODE: u32 = 0o755;
 /// Connections that wait when the file does not say.
 const BACKLOG: u16 = 128;
+/// Starts by traffic within the window when the file does not say: one more is too many.
+const STARTS: u32 = 20;
+/// The same where each connection is a start.
+const CONNECTIONS_STARTED: u32 = 200;
+/// Connections that are served at the same time when the file does not say.
+const CONNECTIONS: u16 = 64;
 /// Smallest file of a log that is turned over.
 const SMALLEST_LOG: u64 = 64 << 10;
 /// Period of `cpu.max` in microseconds: the kernel's default.
@@ -239,9 +245,17 @@ fn socket(unit: &UnitName, from: &units::Socket) -> Socket {
         group: from.group.as_deref().map(Into::into),
         gid: None,
         backlog: from.backlog.unwrap_or(BACKLOG),
-        limit: limit.count,
+        limit: limit.count.unwrap_or(if from.accept {
+            CONNECTIONS_STARTED
+        } else {
+            STARTS
+        }),
         window: limit.window.0,
         pause: limit.pause.0,
+        accept: from.accept.then(|| Accept {
+            connections: from.max_connections.unwrap_or(CONNECTIONS),
+            per_source: from.max_per_source.unwrap_or_default(),
+        }),
     }
 }
 
@@ -284,7 +298,7 @@ fn path(from: &units::Path) -> Path {
         unit: UnitIndex::MAX,
         looks: from.all().into_iter().flat_map(looks).collect(),
         mkdir: from.mkdir.then_some(mode.unwrap_or(FOLDER_MODE)),
-        limit: from.limit.count,
+        limit: from.limit.count.unwrap_or(STARTS),
         window: from.limit.window.0,
         pause: from.limit.pause.0,
     }

@@ -9,6 +9,7 @@
 //! | `gather` | files and drop-ins to units; templates to instances |
 //! | `edge` | what the files say about other units |
 //! | `lower` | one unit file to one unit of the plan |
+//! | `accept` | places for the connections of a unit that serves each by a run of its own |
 //! | `condition` | what must be so when it starts |
 //! | `ready`, `care`, `conduct` | when it is ready, whether it is well, how it ends |
 //! | `sandbox` | what its processes may see and do, to mounts and capabilities in their order |
@@ -17,6 +18,7 @@
 //! | `graph` | needs that are missing, and cycles |
 //! | `problem` | what is wrong with which unit |
 
+mod accept;
 mod care;
 mod condition;
 mod conduct;
@@ -130,6 +132,7 @@ impl Compiled {
             .into_iter()
             .filter(|name| plan.find(name).is_none())
             .collect();
+        accept::add_places(&mut plan);
         plan
     }
 }

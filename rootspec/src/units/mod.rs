@@ -7,6 +7,7 @@
 //! | `layers` | a unit's file and its drop-ins as one table |
 //! | `fill` | words in braces: `{i}`, `{name}`, … |
 //! | `listen` | where a unit listens |
+//! | `accept` | sockets whose connections are served by a run each |
 //! | `fdstore` | descriptors that it leaves for its next run |
 //! | `path` | what happens in the file system and starts a unit |
 //! | `timer` | when a unit is started by time |
@@ -23,6 +24,7 @@
 //!
 //! Unknown keys are errors with the nearest known one; tables that begin with `x-` are free for other programs.
 
+mod accept;
 mod attributes;
 mod care;
 mod condition;
@@ -596,6 +598,8 @@ pub enum Output {
     Null,
     /// Its terminal (`[tty]`).
     Tty,
+    /// The connection that it serves.
+    Socket,
 }
 
 /// `[tty]`: a terminal as standard input and controlling terminal.
@@ -623,6 +627,13 @@ pub struct Socket {
     pub group: Option<String>,
     /// Connections that wait to be accepted.
     pub backlog: Option<u16>,
+    /// Each connection is accepted, and served by a run of its own.
+    #[serde(default)]
+    pub accept: bool,
+    /// Most connections at the same time.
+    pub max_connections: Option<u16>,
+    /// Most connections from one address, or of one user.
+    pub max_per_source: Option<u16>,
     /// More starts than this, and it rests.
     #[serde(default)]
     pub trigger_limit: TriggerLimit,
@@ -643,8 +654,8 @@ pub enum Activate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TriggerLimit {
-    /// How many.
-    pub count: u32,
+    /// How many; the default depends on what is started.
+    pub count: Option<u32>,
     /// In which time.
     pub window: Millis,
     /// For how long.
@@ -654,7 +665,7 @@ pub struct TriggerLimit {
 impl Default for TriggerLimit {
     fn default() -> Self {
         Self {
-            count: 20,
+            count: None,
             window: Millis(2_000),
             pause: Millis(30_000),
         }

@@ -258,6 +258,7 @@ fn out_of_range(unit: &UnitFile) -> Vec<(String, &'static str)> {
     }
     wrong.extend(wrong_life(unit));
     wrong.extend(wrong_store(unit));
+    wrong.extend(super::accept::wrong(unit));
     for (table, conditions) in [("condition", &unit.condition), ("assert", &unit.assert)] {
         let all = conditions.wrong().into_iter();
         wrong.extend(all.map(|(path, words)| (format!("{table}.{path}"), words)));
@@ -494,6 +495,39 @@ mod tests {
                 "schema = 1\n[exec]\nstart = \"/x\"\n[stop]\non_timeout = \"abrt\"\n",
                 5,
                 "did you mean \"abort\"",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn connections_that_cannot_be_served_name_their_line() {
+        let unit = |more: &str| {
+            format!(
+                "schema = 1\n[exec]\nstart = \"/x\"\n[[socket]]\nlisten = \"stream:1\"\naccept = true\n{more}\n"
+            )
+        };
+        complain(&[
+            (&unit("max_connections = 0"), 7, "1 to 512"),
+            (&unit("max_connections = 513"), 7, "1 to 512"),
+            (&unit("activate = \"early\""), 7, "always \"lazy\""),
+            (
+                &unit("max_per_sorce = 1"),
+                7,
+                "did you mean \"max_per_source\"",
+            ),
+            (&unit("[[socket]]\nlisten = \"stream:2\""), 8, "here too"),
+            (&unit("[restart]\npolicy = \"always\""), 8, "served again"),
+            (&unit("[fdstore]\nmax = 1"), 8, "no next run"),
+            (&unit("").replace("stream", "dgram"), 6, "no connections"),
+            (
+                &unit("").replace("accept = true", "max_per_source = 3"),
+                6,
+                "needs accept",
+            ),
+            (
+                "schema = 1\n[exec]\nstart = \"/x\"\n[log]\nstdout = \"socket\"\n",
+                5,
+                "no connection",
             ),
         ]);
     }

@@ -81,6 +81,9 @@ pub struct Job {
     pub own_id: Vec<&'static str>,
     /// How many descriptors it may have open, as far as we may ourselves; absent: as many as we.
     pub descriptors: Option<Limit>,
+    /// Some of its descriptors are somebody else's: it gets copies only, so that none of ours is the last one by accident,
+    /// which may take long to close (see [`crate::stray`]).
+    pub by_copy: bool,
     /// The program is our [`crate::helper::Helper`], and `argv` its words.
     pub by_helper: bool,
     /// The child becomes our helper, which does the rest, see [`Executor`].

@@ -166,6 +166,10 @@ pub(crate) fn unit(table: &str, lines: &[String]) -> String {
         .filter(|line| !lines.iter().any(|other| own(other) == own(line)))
         .map(|line| (*line).to_owned())
         .collect();
+    // These make sense of connections only.
+    if table == "socket" && lines.iter().any(|line| line.starts_with("max_")) {
+        inside.push("accept = true".to_owned());
+    }
     inside.extend(lines.iter().cloned());
     let inside = inside.join("\n");
     let exec = must("exec").join("\n");

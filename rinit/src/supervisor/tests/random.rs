@@ -233,7 +233,8 @@ impl Sim {
                 | Action::Arm(_)
                 | Action::Disarm(_)
                 | Action::Listen(_)
-                | Action::Forget(_) => {}
+                | Action::Forget(_)
+                | Action::Accept(_) => {}
             }
         }
     }

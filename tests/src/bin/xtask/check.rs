@@ -31,6 +31,7 @@ const KERNEL_TESTS: &[&str] = &[
     "logs",
     "reexec",
     "fdstore",
+    "accept",
     "ends",
     "setup_units",
     "sandbox",
