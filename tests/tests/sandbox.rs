@@ -317,7 +317,7 @@ fn private() -> Result<Outcome> {
     ensure!(ids.count() == 1 && !said.contains("rinit"), "{said}");
     ensure!(
         said.contains(
-            "devices fd full null ptmx pts random shm stderr stdin stdout tty urandom zero"
+            "devices fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero"
         ),
         "{said}"
     );
