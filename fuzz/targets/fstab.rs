@@ -23,7 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
         .collect();
     for problem in compile(&sources, &[]).problems {
         // Other units, which a line may name, are not there; and lines may need each other in a circle.
-        let about_others = ["which", " -> "].iter().any(|words| problem.contains(words));
+        let about_others = ["which", " -> "]
+            .iter()
+            .any(|words| problem.contains(words));
         assert!(about_others, "{problem}");
     }
 });

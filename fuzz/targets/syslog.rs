@@ -10,5 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
     let is_part = |part: &[u8]| part.is_empty() || bytes.windows(part.len()).any(|at| at == part);
     assert!(is_part(found.text));
     let fits = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic());
-    assert!(found.name.is_none_or(|name| fits(name) && is_part(name.as_bytes())));
+    assert!(
+        found
+            .name
+            .is_none_or(|name| fits(name) && is_part(name.as_bytes()))
+    );
 });
